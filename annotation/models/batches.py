@@ -1,0 +1,77 @@
+"""The week: guidelines, batches and what happened to them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from annotation.core.grades import Focus
+from annotation.core.states import BatchState
+from annotation.models.fields import one_of, word_field
+
+
+class Guideline(models.Model):
+    """One version of the instructions for a focus. A change is a new version; old ones stay."""
+
+    focus = word_field(Focus)
+    version = models.PositiveIntegerField()
+    text = models.TextField(help_text="Markdown.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["focus", "-version"]
+        constraints = [
+            one_of("focus", Focus, "guideline_focus_is_legal"),
+            models.UniqueConstraint(fields=["focus", "version"], name="guideline_version_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_focus_display()} v{self.version}"
+
+
+class Batch(models.Model):
+    """The comparisons of one week: planned, open, sealed."""
+
+    name = models.CharField(max_length=100, unique=True)
+    number = models.PositiveIntegerField(unique=True, help_text="The week, counted from 1.")
+    state = word_field(BatchState, default=BatchState.PLANNED)
+    overlap = models.PositiveSmallIntegerField(default=1, help_text="How many people judge each comparison.")
+    holdout = models.PositiveIntegerField(
+        default=1000, help_text="Examples held out for testing at sealing; small batches hold out a share."
+    )
+    seed = models.PositiveIntegerField(default=0, help_text="Fixes side order and hold-out.")
+    opened_at = models.DateTimeField(null=True, blank=True)
+    sealed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        verbose_name_plural = "batches"
+        constraints = [
+            one_of("state", BatchState, "batch_state_is_legal"),
+            models.CheckConstraint(condition=models.Q(overlap__gte=1), name="batch_overlap_is_positive"),
+            models.CheckConstraint(
+                condition=models.Q(state=BatchState.SEALED, sealed_at__isnull=False)
+                | (~models.Q(state=BatchState.SEALED) & models.Q(sealed_at__isnull=True)),
+                name="batch_sealed_has_its_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BatchEvent(models.Model):
+    """One move of a batch, written in the transaction that made it."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="events")
+    state = word_field(BatchState)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    detail = models.JSONField(default=dict, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.batch} {self.state}"

@@ -1,0 +1,45 @@
+"""People who sign in, and the names under which their work is published."""
+
+from __future__ import annotations
+
+import secrets
+from enum import StrEnum
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+from annotation.models.fields import one_of, word_field
+
+
+class Role(StrEnum):
+    """What a person may do; each role may also do what the ones before it may."""
+
+    ANNOTATOR = "annotator"
+    REVIEWER = "reviewer"
+    RESEARCHER = "researcher"
+    ADMINISTRATOR = "administrator"
+
+    def includes(self, other: Role) -> bool:
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+def new_pseudonym() -> str:
+    return f"annotator-{secrets.token_hex(5)}"
+
+
+class User(AbstractUser):
+    """Somebody with an account. Exports carry the pseudonym and never the user name."""
+
+    role = word_field(Role, default=Role.ANNOTATOR)
+    pseudonym = models.CharField(max_length=64, unique=True, default=new_pseudonym)
+    imported = models.BooleanField(
+        default=False, help_text="Stands for an annotator of an imported file; cannot sign in."
+    )
+
+    class Meta:
+        constraints = [one_of("role", Role, "user_role_is_legal")]
+
+    def may(self, role: Role) -> bool:
+        """Whether this person has the role or one above it."""
+        return self.is_active and (self.is_superuser or Role(self.role).includes(role))

@@ -1,0 +1,89 @@
+"""Questions that cross models. Views, admin and services ask here and touch no manager themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Count, Max, Prefetch, Q, QuerySet
+from django.utils import timezone
+
+from annotation.core.grades import Focus
+from annotation.core.states import BatchState, ComparisonState
+from annotation.models import Batch, Comparison, Guideline, Judgment, User
+
+
+def judged_comparisons(batches: Sequence[Batch]) -> QuerySet[Comparison]:
+    """Comparisons that at least one judgment counts for, in key order; `judgments` holds those alone."""
+    counted = Prefetch("judgments", queryset=Judgment.objects.effective().order_by("uid"))
+    judged = Judgment.objects.effective().filter(comparison__batch__in=batches).values("comparison")
+    return (
+        Comparison.objects.filter(pk__in=judged)
+        .exclude(state=ComparisonState.WITHDRAWN)
+        .select_related("batch", "dialogue__prompt", "response_a", "response_b")
+        .prefetch_related(counted)
+        .order_by("key")
+    )
+
+
+def open_batch() -> Batch | None:
+    """The week that annotators work on now: the oldest open one."""
+    return Batch.objects.filter(state=BatchState.OPEN).order_by("number").first()
+
+
+def guidelines_in_force() -> list[Guideline]:
+    """The newest version for each focus that has one."""
+    newest = (
+        Guideline.objects.values("focus").annotate(version=Max("version")).values_list("focus", "version")
+    )
+    wanted = Q(pk__in=[])
+    for focus, version in newest:
+        wanted |= Q(focus=focus, version=version)
+    return list(Guideline.objects.filter(wanted).order_by("focus"))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    comparisons: int
+    complete: int
+    judgments: int
+
+
+def batch_progress(batch: Batch) -> BatchProgress:
+    rows = batch.comparisons.exclude(state=ComparisonState.WITHDRAWN).aggregate(
+        comparisons=Count("pk"), complete=Count("pk", filter=Q(state=ComparisonState.COMPLETE))
+    )
+    judgments = Judgment.objects.effective().filter(comparison__batch=batch).count()
+    return BatchProgress(rows["comparisons"], rows["complete"], judgments)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorDay:
+    today: int
+    batch: int
+    waiting: dict[str, int]
+
+
+def annotator_day(annotator: User, batch: Batch | None) -> AnnotatorDay:
+    """How many judgments of this person count today and in the batch, and what is left for them by focus."""
+    mine = Judgment.objects.effective().filter(annotator=annotator)
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = mine.filter(created_at__gte=midnight, created_at__lt=midnight + timedelta(days=1)).count()
+    if batch is None:
+        return AnnotatorDay(today, 0, {})
+    left = (
+        Comparison.objects.waiting()
+        .filter(batch=batch)
+        .exclude(judgments__in=mine)
+        .with_free_slot(timezone.now(), beside=annotator.pk)
+        .values_list("focus")
+        .annotate(n=Count("pk", distinct=True))
+        .order_by()
+    )
+    waiting = {str(focus): 0 for focus in Focus} | dict(left)
+    return AnnotatorDay(today, mine.filter(comparison__batch=batch).count(), waiting)
+
+
+def batch_named(name: str) -> Batch | None:
+    return Batch.objects.filter(name=name).first()

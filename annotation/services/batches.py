@@ -1,0 +1,88 @@
+"""The week's life: plan, open, seal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from annotation.core import holdout
+from annotation.core.states import BATCH_MOVES, BatchState
+from annotation.errors import ConflictError, IllegalMoveError
+from annotation.models import Batch, BatchEvent, Comparison, Judgment, Lease, Prompt, User
+
+
+@transaction.atomic
+def create_batch(
+    *, name: str = "", overlap: int = 1, holdout: int = 1000, seed: int = 0, by: User | None = None
+) -> Batch:
+    """Plan the next week. Without a name it is called after its number."""
+    number = (Batch.objects.aggregate(last=Max("number"))["last"] or 0) + 1
+    name = name or f"Week {number}"
+    if Batch.objects.filter(name=name).exists():
+        raise ConflictError(f"There is a batch named {name!r} already. Choose another name.")
+    batch = Batch.objects.create(name=name, number=number, overlap=overlap, holdout=holdout, seed=seed)
+    BatchEvent.objects.create(batch=batch, state=batch.state, by=by)
+    return batch
+
+
+@transaction.atomic
+def open_batch(*, batch: Batch, by: User | None = None) -> Batch:
+    """Let annotators have its comparisons."""
+    return _move_batch(batch, BatchState.OPEN, by=by, opened_at=timezone.now())
+
+
+@transaction.atomic
+def seal_batch(*, batch: Batch, by: User | None = None) -> Batch:
+    """Freeze the week: no judgment is taken any more, and its hold-out is drawn.
+
+    The move comes first, so that a judgment on its way either lands before the seal or is refused: submitting
+    locks the batch row too.
+    """
+    batch = _move_batch(batch, BatchState.SEALED, by=by, sealed_at=timezone.now())
+    Lease.objects.filter(comparison__batch=batch, judged=False).delete()
+    detail = _draw_holdout(batch)
+    event = batch.events.latest("pk")
+    event.detail = detail
+    event.save(update_fields=["detail"])
+    return batch
+
+
+def _move_batch(batch: Batch, to: BatchState, *, by: User | None, **columns: Any) -> Batch:
+    """Compare-and-set: of two people who press the button, one gets an error and nothing happens twice."""
+    sources = [state for state, targets in BATCH_MOVES.items() if to in targets]
+    moved = Batch.objects.filter(pk=batch.pk, state__in=sources).update(state=to, **columns)
+    batch.refresh_from_db()
+    if not moved:
+        raise IllegalMoveError(f"{batch.name} is {batch.state} and cannot become {to}.")
+    BatchEvent.objects.create(batch=batch, state=to, by=by)
+    return batch
+
+
+def _draw_holdout(batch: Batch) -> dict[str, int]:
+    """Draw whole prompts for testing; a prompt drawn in an earlier week keeps its side."""
+    judged = Judgment.objects.effective().filter(comparison__batch=batch).values("comparison")
+    rows = Comparison.objects.filter(pk__in=judged).values_list(
+        "dialogue__prompt__key", "dialogue__prompt__split"
+    )
+    sizes: Counter[str] = Counter()
+    examples = already = 0
+    for key, split in rows:
+        examples += 1
+        already += split == Prompt.Split.TEST
+        if not split:
+            sizes[key] += 1
+    wanted = holdout.target_size(examples, batch.holdout)
+    test = holdout.draw(sizes, seed=batch.seed, target=max(0, wanted - already))
+    _set_split(set(sizes) & test, Prompt.Split.TEST)
+    _set_split(set(sizes) - test, Prompt.Split.TRAIN)
+    return {"examples": examples, "held_out": already + sum(sizes[key] for key in test)}
+
+
+def _set_split(keys: set[str], split: Prompt.Split) -> None:
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), 500):
+        Prompt.objects.filter(key__in=ordered[start : start + 500]).update(split=split)

@@ -1,0 +1,285 @@
+"""How prompts, sampled responses and imported judgments come in. Everything is keyed by content: the same
+thing twice adds nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from uuid import UUID
+
+from django.db import transaction
+
+from annotation.core.formats.base import BadRow, ImportedJudgment, ImportedResponse, Tie
+from annotation.core.grades import Choice, Focus
+from annotation.core.records import Message, content_key, dialogue_key, prompt_key
+from annotation.core.states import BatchState, ComparisonState
+from annotation.errors import BatchSealedError, InvalidImportError
+from annotation.models import Batch, Comparison, Dialogue, Judgment, Prompt, Response, Role, User
+from annotation.services.locks import share_batch
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPrompt:
+    """A prompt for the pool."""
+
+    text: str
+    focus: Focus
+    source: str = ""
+    category: str = ""
+    language: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewResponse:
+    """A sampled response with its provenance."""
+
+    text: str
+    policy: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    tokens: int | None = None
+    latency_ms: int | None = None
+    finish_reason: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPair:
+    """Two responses to one dialogue, waiting for people."""
+
+    messages: tuple[Message, ...]
+    focus: Focus
+    first: NewResponse
+    second: NewResponse
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did; `bad_rows` holds {"line", "reason"} of each row that was left out."""
+
+    judgments: int = 0
+    comparisons: int = 0
+    already: int = 0  # stored by an earlier import
+    repeated: int = 0  # the same annotator on the same pair again within the file; the first counts
+    ties: int = 0
+    bad_rows: list[dict[str, object]] = field(default_factory=list)
+
+
+@transaction.atomic
+def add_prompts(prompts: Iterable[NewPrompt]) -> int:
+    """Put prompts into the pool; returns how many were new to it."""
+    added = 0
+    source = iter(prompts)
+    while chunk := list(islice(source, CHUNK)):
+        rows = {prompt_key(p.text): Prompt(key=prompt_key(p.text), in_pool=True, **asdict(p)) for p in chunk}
+        known = Prompt.objects.filter(key__in=rows, in_pool=True).count()
+        Prompt.objects.bulk_create(rows.values(), ignore_conflicts=True)
+        Prompt.objects.filter(key__in=rows).update(in_pool=True)
+        added += len(rows) - known
+    return added
+
+
+@transaction.atomic
+def ingest_pairs(*, batch: Batch, pairs: Iterable[NewPair]) -> int:
+    """Queue sampled pairs for annotators; returns how many comparisons are new.
+
+    Pairs whose two responses read the same are left out: there is nothing to choose.
+    """
+    _check_open(batch)
+    added = 0
+    source = (p for p in pairs if p.first.text.strip() != p.second.text.strip())
+    while chunk := list(islice(source, CHUNK)):
+        _save_dialogues((p.messages, p.focus) for p in chunk)
+        drafts = [_draft(p.messages, p.focus, p.first, p.second) for p in chunk]
+        added += _save_comparisons(batch, drafts, ComparisonState.OPEN)
+    return added
+
+
+@transaction.atomic
+def ingest_judgments(
+    *, batch: Batch, items: Iterable[ImportedJudgment | Tie | BadRow], origin: str, skip_invalid: bool = False
+) -> ImportReport:
+    """Take a read file into a batch: all of it, or nothing.
+
+    `origin` names the file's form and prefixes its annotators, who become accounts that cannot sign in.
+
+    Raises:
+        InvalidImportError: there are bad rows and `skip_invalid` is off; carries every one of them.
+        BatchSealedError: the batch takes nothing more.
+    """
+    _check_open(batch)
+    report = ImportReport()
+    good = _count(items, report)
+    people: dict[str, User] = {}
+    while chunk := list(islice(good, CHUNK)):
+        if not report.bad_rows or skip_invalid:
+            _ingest_chunk(batch, chunk, origin, people, report)
+    if report.bad_rows and not skip_invalid:
+        raise InvalidImportError(
+            f"{len(report.bad_rows)} rows cannot be imported, so nothing was. Mend them, or leave them out with "
+            "--skip-invalid.",
+            errors=report.bad_rows,
+        )
+    return report
+
+
+def _count(
+    items: Iterable[ImportedJudgment | Tie | BadRow], report: ImportReport
+) -> Iterable[ImportedJudgment]:
+    for item in items:
+        if isinstance(item, ImportedJudgment):
+            yield item
+        elif isinstance(item, Tie):
+            report.ties += 1
+        else:
+            report.bad_rows.append({"line": item.line, "reason": item.reason})
+
+
+def _check_open(batch: Batch) -> None:
+    fresh = share_batch(batch.pk)
+    if fresh.state == BatchState.SEALED:
+        raise BatchSealedError(f"{fresh.name} is sealed and takes nothing more. Choose another batch.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A comparison before it has a row: the responses stand in the order of their keys, so that position
+    says nothing about origin or preference, and a pair given the other way round is the same pair."""
+
+    key: str
+    dialogue: str
+    focus: Focus
+    a: tuple[str, NewResponse]
+    b: tuple[str, NewResponse]
+    swapped: bool
+
+
+def _draft(messages: Sequence[Message], focus: Focus, first: NewResponse, second: NewResponse) -> _Draft:
+    dialogue = dialogue_key(messages)
+    one, two = (_response_key(dialogue, r) for r in (first, second))
+    swapped = two < one
+    a, b = ((two, second), (one, first)) if swapped else ((one, first), (two, second))
+    return _Draft(content_key("comparison", focus, a[0], b[0]), dialogue, focus, a, b, swapped)
+
+
+def _response_key(dialogue: str, r: NewResponse) -> str:
+    return content_key("response", dialogue, r.text, r.policy, r.temperature, r.top_p, r.seed)
+
+
+def _save_dialogues(rows: Iterable[tuple[Sequence[Message], Focus]]) -> None:
+    prompts: dict[str, Prompt] = {}
+    dialogues: dict[str, tuple[str, Dialogue]] = {}
+    for messages, focus in rows:
+        users = [m["content"] for m in messages if m["role"] == "user"]
+        first = prompt_key(users[0])
+        prompts.setdefault(first, Prompt(key=first, text=users[0], focus=focus))
+        key = dialogue_key(messages)
+        dialogues.setdefault(key, (first, Dialogue(key=key, messages=list(messages), turns=len(users))))
+    Prompt.objects.bulk_create(prompts.values(), ignore_conflicts=True)
+    ids = dict(Prompt.objects.filter(key__in=prompts).values_list("key", "pk"))
+    for first, dialogue in dialogues.values():
+        dialogue.prompt_id = ids[first]
+    Dialogue.objects.bulk_create((d for _, d in dialogues.values()), ignore_conflicts=True)
+
+
+def _save_comparisons(batch: Batch, drafts: Sequence[_Draft], state: ComparisonState) -> int:
+    dialogues = dict(Dialogue.objects.filter(key__in={d.dialogue for d in drafts}).values_list("key", "pk"))
+    responses: dict[str, Response] = {}
+    for draft in drafts:
+        for key, new in (draft.a, draft.b):
+            row = Response(key=key, dialogue_id=dialogues[draft.dialogue], **asdict(new))
+            responses.setdefault(key, row)
+    Response.objects.bulk_create(responses.values(), ignore_conflicts=True)
+    ids = dict(Response.objects.filter(key__in=responses).values_list("key", "pk"))
+    rows = {
+        d.key: Comparison(
+            key=d.key,
+            batch=batch,
+            dialogue_id=dialogues[d.dialogue],
+            focus=d.focus,
+            response_a_id=ids[d.a[0]],
+            response_b_id=ids[d.b[0]],
+            state=state,
+        )
+        for d in drafts
+    }
+    known = Comparison.objects.filter(key__in=rows).count()
+    Comparison.objects.bulk_create(rows.values(), ignore_conflicts=True)
+    return len(rows) - known
+
+
+def _ingest_chunk(
+    batch: Batch,
+    chunk: Sequence[ImportedJudgment],
+    origin: str,
+    people: dict[str, User],
+    report: ImportReport,
+) -> None:
+    _save_dialogues((row.messages, row.focus) for row in chunk)
+    drafts = [
+        _draft(row.messages, row.focus, _imported(row.response_a), _imported(row.response_b)) for row in chunk
+    ]
+    report.comparisons += _save_comparisons(batch, drafts, ComparisonState.COMPLETE)
+    comparisons = {
+        key: (pk, owner)
+        for key, pk, owner in Comparison.objects.filter(key__in={d.key for d in drafts}).values_list(
+            "key", "pk", "batch"
+        )
+    }
+    fresh: dict[UUID, Judgment] = {}
+    for row, draft in zip(chunk, drafts, strict=True):
+        judgment = _judgment(row, draft, comparisons[draft.key][0], _person(people, origin, row.annotator))
+        report.repeated += judgment.uid in fresh
+        fresh.setdefault(judgment.uid, judgment)
+    known = set(Judgment.objects.filter(uid__in=fresh).values_list("uid", flat=True))
+    # A pair that an earlier import put into another batch belongs there, and that batch may be sealed.
+    elsewhere = {pk for pk, owner in comparisons.values() if owner != batch.pk}
+    new = [j for uid, j in fresh.items() if uid not in known and j.comparison_id not in elsewhere]
+    Judgment.objects.bulk_create(new)
+    report.judgments += len(new)
+    report.already += len(fresh) - len(new)
+
+
+def _imported(response: ImportedResponse) -> NewResponse:
+    return NewResponse(
+        text=response.text,
+        policy=response.policy,
+        temperature=response.temperature,
+        top_p=response.top_p,
+        seed=response.seed,
+    )
+
+
+def _judgment(row: ImportedJudgment, draft: _Draft, comparison_id: int, person: User) -> Judgment:
+    return Judgment(
+        uid=UUID(hex=content_key("judgment", draft.key, person.username)),
+        comparison_id=comparison_id,
+        annotator=person,
+        focus=row.focus,
+        choice=Choice(row.choice).other if draft.swapped else row.choice,
+        grade=row.grade or "",
+        safety=row.safety or "",
+        comment=row.comment,
+        source=Judgment.Source.IMPORT,
+    )
+
+
+def _person(people: dict[str, User], origin: str, annotator: str) -> User:
+    """The account that stands for an imported annotator."""
+    username = f"{origin}:{annotator}"[:150]
+    if username not in people:
+        pseudonym = f"annotator-{content_key('annotator', username)[:10]}"
+        defaults = {
+            "pseudonym": pseudonym,
+            "imported": True,
+            "is_active": False,
+            "role": Role.ANNOTATOR,
+            "password": "!",  # unusable
+        }
+        people[username] = User.objects.get_or_create(username=username, defaults=defaults)[0]
+    return people[username]

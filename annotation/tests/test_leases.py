@@ -1,0 +1,77 @@
+"""Who gets what next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import IntegrityError
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from annotation.models import Batch, Comparison, Lease, User
+from annotation.services.leases import lease_next
+from tests.factories import make_judgment
+
+Pairs = Callable[..., list[Comparison]]
+
+
+def keys(comparisons: list[Comparison]) -> list[str]:
+    return [c.key for c in comparisons]
+
+
+def test_asking_again_returns_the_same_pair(ada: User, pairs: Pairs) -> None:
+    pairs(3)
+    assert keys(lease_next(annotator=ada)) == keys(lease_next(annotator=ada))
+
+
+def test_two_people_get_different_pairs_at_overlap_one(ada: User, ben: User, pairs: Pairs) -> None:
+    pairs(2)
+    assert keys(lease_next(annotator=ada)) != keys(lease_next(annotator=ben))
+
+
+def test_a_pair_in_somebodys_hands_is_not_given_to_another(ada: User, ben: User, pairs: Pairs) -> None:
+    pairs(1)
+    lease_next(annotator=ada)
+    assert lease_next(annotator=ben) == []
+
+
+def test_an_expired_lease_is_given_to_another(ada: User, ben: User, pairs: Pairs) -> None:
+    pairs(1)
+    lease_next(annotator=ada)
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        assert len(lease_next(annotator=ben)) == 1
+
+
+def test_nobody_is_given_a_pair_they_have_judged(ada: User, week: Batch, pairs: Pairs) -> None:
+    Batch.objects.filter(pk=week.pk).update(overlap=2)
+    pairs(1)
+    make_judgment(ada)
+    assert lease_next(annotator=ada) == []
+
+
+def test_a_slot_has_one_holder_whatever_the_code_does(ada: User, ben: User, pairs: Pairs) -> None:
+    (comparison,) = pairs(1)
+    lease_next(annotator=ada)
+    with pytest.raises(IntegrityError):
+        Lease.objects.create(comparison=comparison, annotator=ben, slot=0, expires_at=timezone.now())
+
+
+def test_a_client_cannot_hoard_leases(ada: User, pairs: Pairs) -> None:
+    made = pairs(40)
+    for _ in range(10):
+        lease_next(annotator=ada, count=3, skip=[c.key for c in made[:0]])
+    assert Lease.objects.filter(annotator=ada).count() == 3
+
+
+def test_the_next_pair_costs_as_many_queries_with_many_rows_as_with_few(
+    ada: User, ben: User, pairs: Pairs, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    pairs(60)
+    lease_next(annotator=ada)
+    with django_assert_max_num_queries(1):
+        lease_next(annotator=ada)
+    with django_assert_max_num_queries(7):
+        lease_next(annotator=ben)

@@ -1,0 +1,260 @@
+"""The one settings file. An absent variable selects the embedded default: SQLite, a broker made of files.
+
+Every variable is described in docs/operations.md; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import django_stubs_ext
+from csp.constants import NONE, SELF
+from django.urls import reverse_lazy
+
+from config import env
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+# Where everything that is not code lives: database, broker, runs, snapshots, models.
+MARGIN_HOME = Path(env.text("MARGIN_HOME", str(BASE_DIR / "var"))).resolve()
+
+DEVELOPMENT_KEY = "development-only"  # checks.py refuses it outside the embedded default
+SECRET_KEY = env.text("SECRET_KEY", DEVELOPMENT_KEY)
+DEBUG = env.flag("DEBUG", default=False)
+PRODUCTION = env.flag("PRODUCTION", default=False)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "csp",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "annotation",
+    "rewardmodel",
+    "training",
+    "frontend",
+    "config",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+
+def _database(url: str) -> dict[str, Any]:
+    """PostgreSQL by URL, or SQLite with the options that make it safe and quick for several processes."""
+    if url:
+        parsed: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    else:
+        parsed = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(MARGIN_HOME / "db.sqlite3")}
+    if parsed["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE takes the write lock at once, so that two writers queue and neither fails half-way.
+        parsed["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 30,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+        }
+        parsed["CONN_MAX_AGE"] = 60
+    return parsed
+
+
+DATABASES = {"default": _database(env.text("DATABASE_URL"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "annotation.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = reverse_lazy("frontend:sign-in")
+LOGIN_REDIRECT_URL = reverse_lazy("frontend:home")
+LOGOUT_REDIRECT_URL = reverse_lazy("frontend:sign-in")
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = MARGIN_HOME / "static"
+WHITENOISE_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# Pages get the strict policy; the admin's theme needs inline styles and Alpine's evaluator (see config/csp.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if PRODUCTION:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", default=True)
+    SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=False)
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "annotation.api.problems.problem_response",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Margin",
+    "DESCRIPTION": "Human preference data and the reward models made from it.",
+    "VERSION": VERSION,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# The broker is a hint and the database the truth: JSON only, no result backend.
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+if not CELERY_BROKER_URL:
+    _queue = MARGIN_HOME / "broker"
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        "data_folder_in": str(_queue / "queue"),
+        "data_folder_out": str(_queue / "queue"),
+        "control_folder": str(_queue / "control"),
+        "polling_interval": 0.05,  # kombu's own default asks once a second
+    }
+else:
+    # Longer than any run's claim: a redelivery is harmless (the claim is compare-and-set) but noisy.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"training.tasks.execute_run": {"queue": "runs"}}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_ACKS_LATE = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(MARGIN_HOME / "beat-schedule")
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# Seconds. A run whose launcher has not been heard for RUN_SILENCE is queued again.
+RUN_HEARTBEAT = env.number("RUN_HEARTBEAT", 2)
+RUN_SILENCE = env.number("RUN_SILENCE", 15)
+RUN_GRACE = env.number("RUN_GRACE", 20)  # between SIGTERM and SIGKILL when cancelling
+RUN_ATTEMPTS = int(env.number("RUN_ATTEMPTS", 5))
+RUN_THREADS = int(
+    env.number("RUN_THREADS", 0)
+)  # CPU threads of a run's process; 0: as many as there are cores
+LEASE_SECONDS = env.number("LEASE_SECONDS", 1800)
+WORKER_TIED = env.flag("WORKER_TIED", default=False)  # end with the process that started this one
+RUN_SWEEP = env.number("RUN_SWEEP", 5)
+CELERY_BEAT_SCHEDULE = {
+    "sweep-runs": {
+        "task": "training.tasks.sweep_runs",
+        "schedule": RUN_SWEEP,
+        "options": {"expires": RUN_SWEEP},
+    },
+}
+
+# What a run's process may see of the environment: no keys, no database, no broker.
+RUN_ENVIRONMENT = env.chosen(
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    prefixes=("HF_", "CUDA_", "NVIDIA_", "OMP_"),
+)
+if RUN_THREADS:
+    RUN_ENVIRONMENT["OMP_NUM_THREADS"] = str(RUN_THREADS)
+
+RESPONSE_SERVER_URL = env.text("RESPONSE_SERVER_URL")
+
+LOGGING_CONFIG = None  # config.logs configures structlog and the standard library together
+LOG_FORMAT = env.text("LOG_FORMAT", "text")
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
+
+UNFOLD = {
+    "SITE_TITLE": "Margin",
+    "SITE_HEADER": "Margin",
+    "SITE_SUBHEADER": "The preference loop",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "COLORS": {
+        "primary": {
+            "50": "238 242 255",
+            "100": "224 231 255",
+            "200": "199 210 254",
+            "300": "165 180 252",
+            "400": "129 140 248",
+            "500": "99 102 241",
+            "600": "79 70 229",
+            "700": "67 56 202",
+            "800": "55 48 163",
+            "900": "49 46 129",
+            "950": "30 27 75",
+        }
+    },
+}

@@ -1,0 +1,86 @@
+"""Prompts become pairs of responses that wait for annotators."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from annotation.core.records import canonical_json
+from annotation.models import Batch
+from annotation.services.ingest import NewPair, NewResponse, ingest_pairs
+from rewardmodel.core.files import write_atomically
+from training.models import PolicyVersion, Run
+from training.services.prompts import dialogues_of
+from training.services.references import policy_reference
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    policies = [PolicyVersion.objects.get(pk=pk) for pk in run.inputs["policies"]]
+    path = run.folder / "requests.jsonl"
+    lines = _requests(run, [policy.name for policy in policies])
+    write_atomically(path, "".join(canonical_json(line) + "\n" for line in lines))
+    references = {policy.name: policy_reference(policy) for policy in policies}
+    return {"policies": list(references.values()), "requests": str(path)}
+
+
+def _requests(run: Run, names: list[str]) -> Iterator[dict[str, Any]]:
+    """Two requests a dialogue: the first and the last named policy, at two temperatures (section 3.2.1)."""
+    for dialogue in dialogues_of(run.inputs["prompts"]):
+        first, second = _draw_temperatures(run, dialogue.key)
+        for side, name, temperature in ((0, names[0], first), (1, names[-1], second)):
+            yield {
+                "dialogue": dialogue.key,
+                "messages": dialogue.messages,
+                "policy": name,
+                "temperature": temperature,
+                "seed": _hash(run.seed, dialogue.key, side) % 2**31,
+            }
+
+
+def _draw_temperatures(run: Run, key: str) -> tuple[float, float]:
+    """Two different temperatures where there are two, in an order that says nothing about the policy."""
+    pool: list[float] = list(run.params["temperatures"])
+    draw = _hash(run.seed, key, "temperature")
+    first = draw % len(pool)
+    step = 1 + (draw // len(pool)) % max(1, len(pool) - 1)
+    return pool[first], pool[(first + step) % len(pool)]
+
+
+def _hash(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:8])
+
+
+def collect(run: Run) -> list[NewPair]:
+    focus_of = {d.key: d.focus for d in dialogues_of(run.inputs["prompts"])}
+    requests = [json.loads(line) for line in (run.folder / "requests.jsonl").read_text().splitlines()]
+    answers = (run.folder / "output" / "responses.jsonl").read_text().splitlines()
+    responses = [_response(run, json.loads(line)) for line in answers]
+    return [
+        NewPair(
+            messages=tuple(requests[i]["messages"]),
+            focus=focus_of[requests[i]["dialogue"]],
+            first=responses[i],
+            second=responses[i + 1],
+        )
+        for i in range(0, len(requests), 2)
+    ]
+
+
+def _response(run: Run, row: dict[str, Any]) -> NewResponse:
+    return NewResponse(
+        text=row["text"],
+        policy=row["policy"],
+        temperature=row["temperature"],
+        top_p=row["top_p"],
+        seed=row["seed"],
+        tokens=row["tokens"],
+        latency_ms=row["latency_ms"],
+        finish_reason=row["finish_reason"],
+        run=str(run.uid),
+    )
+
+
+def register(run: Run, pairs: list[NewPair]) -> None:
+    ingest_pairs(batch=Batch.objects.get(pk=run.inputs["batch"]), pairs=pairs)

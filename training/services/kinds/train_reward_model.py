@@ -1,0 +1,37 @@
+"""A snapshot becomes a reward model version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annotation.models import Snapshot
+from rewardmodel.services import register_reward_model
+from training.models import PolicyVersion, Run
+from training.services.references import output_path, place_of, policy_reference, read_output_manifest
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    snapshot = Snapshot.objects.get(pk=run.inputs["snapshot"])
+    backbone = PolicyVersion.objects.get(pk=run.inputs["backbone"])
+    return {
+        "name": run.inputs["name"],
+        "snapshot": str(place_of(snapshot.path)),
+        "backbone": policy_reference(backbone),
+    }
+
+
+def collect(run: Run) -> tuple[dict[str, Any], str]:
+    return read_output_manifest(run)
+
+
+def register(run: Run, data: tuple[dict[str, Any], str]) -> None:
+    manifest, sha256 = data
+    register_reward_model(
+        name=run.inputs["name"],
+        snapshot=Snapshot.objects.get(pk=run.inputs["snapshot"]),
+        backbone=PolicyVersion.objects.get(pk=run.inputs["backbone"]).name,
+        manifest=manifest,
+        sha256=sha256,
+        path=output_path(run),
+        run=str(run.uid),
+    )

@@ -1,0 +1,208 @@
+"""The whole loop without people: the same services, driven from outside until the next week waits.
+
+Every step looks at the database first and does only what is missing, so a loop that was killed at any point
+is finished by starting it again, with the same result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from annotation.core.states import BatchState
+from annotation.models import Batch
+from annotation.queries import batch_progress
+from annotation.services import batches, guidelines, people, pool
+from annotation.services.imports import import_file
+from annotation.services.simulation import simulate_annotators
+from training.core.spec import RunKind
+from training.core.states import RUN_ENDED, IterationState, RunState
+from training.models import Iteration, PolicyVersion, Run
+from training.queries import run_with_key
+from training.services import iterations, runs, start
+
+POLL = 0.1  # seconds
+SWEEP = 2.0
+
+
+class LoopError(Exception):
+    """A stage ended without success; says which, why, and where its log is."""
+
+
+class Watcher(Protocol):
+    """Is told what the loop does."""
+
+    def stage(self, name: str) -> None: ...
+
+    def progress(self, text: str, done: int, total: int) -> None: ...
+
+    def finished(self, name: str, seconds: float, what: str) -> None: ...
+
+    def tick(self) -> None:
+        """Called while waiting: look after the worker here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. `params` holds the parameters of each kind of run."""
+
+    model: str
+    seed: int
+    params: Mapping[str, Mapping[str, Any]]
+    data: Path | None = None
+    form: str = ""
+    holdout: int = 1000
+
+
+@dataclass
+class Loop:
+    plan: Plan
+    watcher: Watcher
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> Iteration:
+        """Go once round; returns the complete iteration.
+
+        Raises:
+            LoopError: a run failed.
+        """
+        pool.install_default_prompts()
+        guidelines.install_default_guidelines()
+        policy = self._import_policy()
+        batch = self._collect(policy)
+        iteration = self._iteration(batch, policy)
+        while iteration.state != IterationState.FED_BACK:
+            self._advance(iteration)
+            iteration.refresh_from_db()
+        return iteration
+
+    def _import_policy(self) -> PolicyVersion:
+        with self._timed("policy") as say:
+            run = start.start_import_policy(
+                name="V0", params={"source": self.plan.model}, key="loop/import_policy"
+            )
+            self._wait(run)
+            say("V0 from " + self.plan.model)
+        return PolicyVersion.objects.get(run=str(run.uid))
+
+    def _collect(self, policy: PolicyVersion) -> Batch:
+        batch = Batch.objects.filter(number=1).first()
+        if batch is None:
+            batch = batches.create_batch(seed=self.plan.seed, holdout=self.plan.holdout)
+            batches.open_batch(batch=batch)
+        if batch.state == BatchState.OPEN:
+            if self.plan.data:
+                self._import_data(batch, self.plan.data)
+            else:
+                self._sample(batch, policy)
+                self._simulate(batch)
+        return batch
+
+    def _import_data(self, batch: Batch, path: Path) -> None:
+        with self._timed("import") as say:
+            _, report = import_file(path=path, form=self.plan.form, skip_invalid=True, batch_name=batch.name)
+            say(
+                f"{report.judgments + report.already:,} judgments; {report.ties:,} ties and "
+                f"{len(report.bad_rows):,} bad rows left out"
+            )
+
+    def _sample(self, batch: Batch, policy: PolicyVersion) -> None:
+        with self._timed("sample") as say:
+            run = start.start_sample(
+                batch=batch,
+                policies=[policy],
+                params=self.plan.params.get(RunKind.SAMPLE, {}),
+                seed=self.plan.seed,
+                key="loop/sample",
+            )
+            self._wait(run)
+            say(f"{batch_progress(batch).comparisons} pairs")
+
+    def _simulate(self, batch: Batch) -> None:
+        with self._timed("judge") as say:
+            total = batch_progress(batch).comparisons
+            annotators = [people.ensure_simulated(name) for name in ("ada", "ben")]
+            simulate_annotators(
+                annotators=annotators,
+                seed=self.plan.seed,
+                heard=lambda done: self.watcher.progress("judge", done, total),
+            )
+            say(f"{batch_progress(batch).judgments} judgments by simulated annotators")
+
+    def _iteration(self, batch: Batch, policy: PolicyVersion) -> Iteration:
+        return Iteration.objects.filter(batch=batch).first() or iterations.create_iteration(
+            batch=batch,
+            policy=policy,
+            base=policy,
+            seed=self.plan.seed,
+            params={kind: dict(values) for kind, values in self.plan.params.items()},
+        )
+
+    def _advance(self, iteration: Iteration) -> None:
+        name = STAGE_NAMES[IterationState(iteration.state)]
+        with self._timed(name) as say:
+            started = iterations.start_next(iteration=iteration)
+            for run in started:
+                self._wait(run)
+            say(f"runs {', '.join(str(run.pk) for run in started)}" if started else "")
+
+    def _wait(self, run: Run) -> None:
+        """Until the run has ended, sweeping on the way: a beat may not be there."""
+        swept = time.monotonic()
+        while run.state not in RUN_ENDED:
+            time.sleep(POLL)
+            self.watcher.tick()
+            if time.monotonic() - swept > SWEEP:
+                runs.sweep_runs()
+                swept = time.monotonic()
+            run.refresh_from_db()
+            self.watcher.progress(f"{run.kind} {run.stage}".strip(), run.done, run.total)
+        if run.state != RunState.SUCCEEDED:
+            raise LoopError(f"{run} {run.state}: {run.message} Its log: {run.folder / 'log.txt'}")
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[Callable[[str], None]]:
+        self.watcher.stage(name)
+        words: list[str] = []
+        began = time.monotonic()
+        yield words.append
+        self.seconds[name] = round(time.monotonic() - began, 1)
+        self.watcher.finished(name, self.seconds[name], " ".join(words))
+
+
+STAGE_NAMES = {
+    IterationState.COLLECTING: "seal",
+    IterationState.SEALED: "snapshot",
+    IterationState.SNAPSHOT: "reward models",
+    IterationState.REWARDED: "select",
+    IterationState.SELECTED: "fine-tune",
+    IterationState.TUNED: "feed back",
+}
+
+
+def summarise(loop: Loop, iteration: Iteration) -> dict[str, Any]:
+    """What came out: equal for equal seeds and data, but for `seconds`."""
+    snapshot, tuned, batch = iteration.snapshot, iteration.tuned, iteration.next_batch
+    selection, tuning = (
+        run_with_key(f"{iteration}/{kind}") for kind in (RunKind.REJECTION_SAMPLE, RunKind.FINETUNE)
+    )
+    if snapshot is None or tuned is None or batch is None or selection is None or tuning is None:
+        raise LoopError(f"{iteration} is not complete.")
+    return {
+        "seed": loop.plan.seed,
+        "model": loop.plan.model,
+        "data": loop.plan.data.name if loop.plan.data else "simulated annotators",
+        "iteration": str(iteration),
+        "rows": snapshot.counts,
+        "snapshot": {"name": snapshot.name, "rows": snapshot.rows, "sha256": snapshot.sha256},
+        "reward_models": {v.name: v.metrics for v in (iteration.helpfulness, iteration.safety) if v},
+        "selection": selection.result,
+        "fine_tuning": tuning.result,
+        "policy": {"name": tuned.name, "manifest_sha256": tuned.sha256},
+        "next_batch": {"name": batch.name, "comparisons": batch_progress(batch).comparisons},
+        "seconds": {**loop.seconds, "total": round(sum(loop.seconds.values()), 1)},
+    }

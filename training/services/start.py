@@ -1,0 +1,180 @@
+"""Starting runs: each kind's own door, with the checks that a queue cannot make later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from annotation.core.grades import Focus
+from annotation.core.states import BatchState
+from annotation.errors import BatchSealedError, ConflictError
+from annotation.models import Batch, Snapshot, User
+from rewardmodel.models import RewardModelVersion
+from training.core.spec import FinetuneSpec, PromptsSpec, RunKind
+from training.core.states import RUN_ACTIVE, RunState
+from training.errors import NotReadyError
+from training.models import Iteration, PolicyVersion, Run
+from training.services.prompts import draw_prompts
+from training.services.runs import check_params, queue_run
+
+Params = Mapping[str, Any]
+
+
+def start_import_policy(*, name: str, params: Params, key: str | None = None, by: User | None = None) -> Run:
+    _check_policy_name(name, key)
+    return queue_run(kind=RunKind.IMPORT_POLICY, params=params, inputs={"name": name}, key=key, by=by)
+
+
+def start_sample(
+    *,
+    batch: Batch,
+    policies: Sequence[PolicyVersion],
+    params: Params,
+    seed: int = 0,
+    key: str | None = None,
+    iteration: Iteration | None = None,
+    by: User | None = None,
+) -> Run:
+    """Sample pairs for a batch; newest policy first. One policy answers for both sides."""
+    if batch.state == BatchState.SEALED:
+        raise BatchSealedError(f"{batch.name} is sealed and takes no new pairs. Choose another batch.")
+    if not policies:
+        raise NotReadyError("There is no policy to answer. Import one first.")
+    inputs = {
+        "batch": batch.pk,
+        "policies": [policy.pk for policy in policies],
+        "prompts": _draw(RunKind.SAMPLE, params, seed),
+    }
+    return queue_run(
+        kind=RunKind.SAMPLE, params=params, inputs=inputs, seed=seed, key=key, iteration=iteration, by=by
+    )
+
+
+def start_train_reward_model(
+    *,
+    name: str,
+    snapshot: Snapshot,
+    backbone: PolicyVersion,
+    params: Params,
+    seed: int = 0,
+    key: str | None = None,
+    iteration: Iteration | None = None,
+    by: User | None = None,
+) -> Run:
+    _check_name(RewardModelVersion, (RunKind.TRAIN_REWARD_MODEL,), name, key)
+    inputs = {"name": name, "snapshot": snapshot.pk, "backbone": backbone.pk}
+    return queue_run(
+        kind=RunKind.TRAIN_REWARD_MODEL,
+        params=params,
+        inputs=inputs,
+        seed=seed,
+        key=key,
+        iteration=iteration,
+        by=by,
+    )
+
+
+def start_rejection_sample(
+    *,
+    policy: PolicyVersion,
+    helpfulness: RewardModelVersion,
+    safety: RewardModelVersion,
+    params: Params,
+    seed: int = 0,
+    key: str | None = None,
+    iteration: Iteration | None = None,
+    by: User | None = None,
+) -> Run:
+    for version, focus in ((helpfulness, Focus.HELPFULNESS), (safety, Focus.SAFETY)):
+        if version.focus != focus:
+            raise ConflictError(f"{version.name} is a {version.focus} model; choose a {focus} model there.")
+    inputs = {
+        "policy": policy.pk,
+        "helpfulness": helpfulness.pk,
+        "safety": safety.pk,
+        "prompts": _draw(RunKind.REJECTION_SAMPLE, params, seed),
+    }
+    return queue_run(
+        kind=RunKind.REJECTION_SAMPLE,
+        params=params,
+        inputs=inputs,
+        seed=seed,
+        key=key,
+        iteration=iteration,
+        by=by,
+    )
+
+
+def start_finetune(
+    *,
+    name: str,
+    base: PolicyVersion,
+    selection: Run,
+    params: Params,
+    seed: int = 0,
+    key: str | None = None,
+    iteration: Iteration | None = None,
+    by: User | None = None,
+) -> Run:
+    """Fine-tune `base` on the winners of `selection` and, if the parameters say so, of all earlier rounds."""
+    _check_policy_name(name, key)
+    if selection.kind != RunKind.REJECTION_SAMPLE or selection.state != RunState.SUCCEEDED:
+        raise NotReadyError(
+            f"Run {selection.pk} has no winners: choose a rejection-sampling run that succeeded."
+        )
+    if base.adapter_on is not None:
+        raise ConflictError(
+            f"{base.name} is an adapter. Fine-tuning starts from whole weights: {base.adapter_on}."
+        )
+    spec = FinetuneSpec.model_validate(check_params(RunKind.FINETUNE, params))
+    selections = [*(_earlier(selection) if spec.every_iteration else ()), selection.pk]
+    inputs = {"name": name, "base": base.pk, "selections": selections}
+    return queue_run(
+        kind=RunKind.FINETUNE, params=params, inputs=inputs, seed=seed, key=key, iteration=iteration, by=by
+    )
+
+
+def _earlier(selection: Run) -> list[int]:
+    """Selections of earlier iterations, oldest first: winners are never forgotten (section 3.2.3)."""
+    if selection.iteration is None:
+        return []
+    rows = Run.objects.filter(
+        kind=RunKind.REJECTION_SAMPLE,
+        state=RunState.SUCCEEDED,
+        iteration__number__lt=selection.iteration.number,
+    )
+    return list(rows.order_by("iteration__number", "pk").values_list("pk", flat=True))
+
+
+def _draw(kind: RunKind, params: Params, seed: int) -> list[str]:
+    spec = PromptsSpec.model_validate(
+        {k: v for k, v in check_params(kind, params).items() if k in PromptsSpec.model_fields}
+    )
+    keys = draw_prompts(count=spec.prompts, safety_share=spec.safety_share, seed=seed)
+    if not keys:
+        raise NotReadyError("The prompt pool is empty. Add prompts to it: manage.py add_prompts FILE")
+    return keys
+
+
+def _check_policy_name(name: str, key: str | None) -> None:
+    _check_name(PolicyVersion, (RunKind.IMPORT_POLICY, RunKind.FINETUNE), name, key)
+
+
+def _check_name(
+    model: type[PolicyVersion] | type[RewardModelVersion],
+    kinds: Sequence[RunKind],
+    name: str,
+    key: str | None,
+) -> None:
+    """Refuse a name in use, also by a run at work: its hours must not end in a collision.
+
+    A keyed run that was queued before keeps its own name.
+    """
+    if key is not None and Run.objects.filter(key=key).exists():
+        return
+    promised = Run.objects.filter(kind__in=kinds, state__in=RUN_ACTIVE, inputs__name=name).first()
+    if promised is not None:
+        raise ConflictError(f"Run {promised.pk} is already making {name!r}. Choose another name.")
+    if model.objects.filter(name=name).exists():
+        noun = "policy" if model is PolicyVersion else "reward model"
+        raise ConflictError(f"There is a {noun} named {name!r} already. Choose another name.")
