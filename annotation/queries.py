@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState, ComparisonState
-from annotation.models import Batch, Comparison, Guideline, Judgment, User
+from annotation.models import Batch, Comparison, Guideline, Judgment, Lease, User
 
 
 def judged_comparisons(batches: Sequence[Batch]) -> QuerySet[Comparison]:
@@ -87,3 +87,18 @@ def annotator_day(annotator: User, batch: Batch | None) -> AnnotatorDay:
 
 def batch_named(name: str) -> Batch | None:
     return Batch.objects.filter(name=name).first()
+
+
+def batch_seed(comparison_key: str) -> int | None:
+    """The seed that orders a comparison's sides; None: there is no such comparison."""
+    return Comparison.objects.filter(key=comparison_key).values_list("batch__seed", flat=True).first()
+
+
+def lease_expiries(annotator: User, comparisons: Sequence[Comparison]) -> dict[int, datetime]:
+    """When this person's hold on each comparison ends, by primary key."""
+    held = Lease.objects.filter(annotator=annotator, comparison__in=comparisons)
+    return dict(held.values_list("comparison_id", "expires_at"))
+
+
+def last_sealed_batch() -> Batch | None:
+    return Batch.objects.filter(state=BatchState.SEALED).order_by("-number").first()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.admin.apps import AdminConfig
 
 
 class ConfigConfig(AppConfig):
@@ -14,3 +15,10 @@ class ConfigConfig(AppConfig):
 
         logs.configure(form=settings.LOG_FORMAT, level=settings.LOG_LEVEL)
         checks.make_home()
+
+
+class PanelConfig(AdminConfig):
+    """Django's admin with our own site in it."""
+
+    default = False
+    default_site = "config.panel.PanelSite"

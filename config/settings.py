@@ -11,6 +11,7 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 from csp.constants import NONE, SELF
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from config import env
@@ -31,8 +32,8 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "config.apps.PanelConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -48,7 +49,7 @@ INSTALLED_APPS = [
     "rewardmodel",
     "training",
     "frontend",
-    "config",
+    "config.apps.ConfigConfig",
 ]
 
 MIDDLEWARE = [
@@ -61,6 +62,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.csp.AdminPolicyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -176,7 +178,7 @@ SPECTACULAR_SETTINGS = {
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 if not CELERY_BROKER_URL:
     _queue = MARGIN_HOME / "broker"
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         "data_folder_in": str(_queue / "queue"),
         "data_folder_out": str(_queue / "queue"),
@@ -230,8 +232,6 @@ RUN_ENVIRONMENT = env.chosen(
 if RUN_THREADS:
     RUN_ENVIRONMENT["OMP_NUM_THREADS"] = str(RUN_THREADS)
 
-RESPONSE_SERVER_URL = env.text("RESPONSE_SERVER_URL")
-
 LOGGING_CONFIG = None  # config.logs configures structlog and the standard library together
 LOG_FORMAT = env.text("LOG_FORMAT", "text")
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
@@ -240,9 +240,29 @@ UNFOLD = {
     "SITE_TITLE": "Margin",
     "SITE_HEADER": "Margin",
     "SITE_SUBHEADER": "The preference loop",
+    "SITE_SYMBOL": "balance",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
+    "BORDER_RADIUS": "8px",
+    "STYLES": [lambda request: static("training/panel.css")],
+    "SCRIPTS": [lambda request: static("training/panel.js")],
+    "DASHBOARD_CALLBACK": "training.admin.week.this_week",
+    "SIDEBAR": {"navigation": "config.navigation.navigation"},
     "COLORS": {
+        # Greys with a warm tint.
+        "base": {
+            "50": "250 249 247",
+            "100": "243 241 238",
+            "200": "229 226 221",
+            "300": "212 208 202",
+            "400": "163 158 151",
+            "500": "115 110 104",
+            "600": "87 83 78",
+            "700": "68 64 60",
+            "800": "41 38 35",
+            "900": "28 26 24",
+            "950": "17 16 14",
+        },
         "primary": {
             "50": "238 242 255",
             "100": "224 231 255",
@@ -255,6 +275,6 @@ UNFOLD = {
             "800": "55 48 163",
             "900": "49 46 129",
             "950": "30 27 75",
-        }
+        },
     },
 }

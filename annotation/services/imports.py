@@ -9,9 +9,9 @@ from django.db import transaction
 
 from annotation.core.formats.base import BadRow, ImportedJudgment, Tie, TiePolicy
 from annotation.core.formats.lines import UnreadableFileError, open_lines
-from annotation.core.formats.registry import read
+from annotation.core.formats.registry import FORMATS, read
 from annotation.errors import DomainError, InvalidImportError, NotFoundError
-from annotation.models import Batch
+from annotation.models import Batch, BatchEvent
 from annotation.queries import batch_named, open_batch
 from annotation.services import batches
 from annotation.services.ingest import ImportReport, ingest_judgments
@@ -51,6 +51,8 @@ def import_file(
         report = ingest_judgments(batch=batch, items=items, origin=form, skip_invalid=skip_invalid)
         if dry_run:
             raise DryRunError(report)
+        if report.judgments or report.comparisons:
+            _record(batch, path, form, ties, report)
         return batch, report
 
 
@@ -60,6 +62,20 @@ def _batch(name: str) -> Batch:
             raise NotFoundError(f"There is no batch named {name!r}.")
         return batch
     return open_batch() or batches.open_batch(batch=batches.create_batch())
+
+
+def _record(batch: Batch, path: Path, form: str, ties: TiePolicy, report: ImportReport) -> None:
+    """The batch's history says under which version of the mapping the file was read."""
+    detail = {
+        "imported": path.name,
+        "format": form,
+        "mapping_version": FORMATS[form].version,
+        "ties": ties,
+        "judgments": report.judgments,
+        "ties_met": report.ties,
+        "bad_rows": len(report.bad_rows),
+    }
+    BatchEvent.objects.create(batch=batch, state=batch.state, detail=detail)
 
 
 def _items(path: Path, form: str, ties: TiePolicy) -> Iterator[ImportedJudgment | Tie | BadRow]:

@@ -1,4 +1,4 @@
-"""What the tests of the import formats share: reading rows, and the files of published data where they lie."""
+"""What the tests of the import formats share: reading rows, and where files of published data may lie."""
 
 from __future__ import annotations
 

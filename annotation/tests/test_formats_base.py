@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from annotation.core.formats.base import MAX_TURNS, BadRow, ImportedJudgment, Tie
 from annotation.core.formats.registry import FORMATS, read
-from annotation.core.grades import Grade
+from annotation.core.grades import Choice, Grade
 from annotation.tests.format_rows import chosen, judgment, other, read_json, reason
 
 
@@ -50,7 +50,7 @@ def test_a_bad_row_does_not_stop_the_file() -> None:
 
 
 def test_an_unknown_format_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="no import format 'csv': use one of native, hh-rlhf-harmless"):
+    with pytest.raises(ValueError, match="no import format 'csv': use one of native, hh-rlhf"):
         read([], form="csv")
 
 
@@ -90,7 +90,7 @@ def test_the_place_of_the_chosen_response_says_nothing() -> None:
     # 1,000 fair coins: mean 500, standard deviation 15.8; four of them either way.
     rows = [native(f"good {n}", f"bad {n}", choice="a") for n in range(1000)]
     counts = Counter(item.choice for item in read_json("native", *rows) if isinstance(item, ImportedJudgment))
-    assert 437 <= counts["a"] <= 563
+    assert 437 <= counts[Choice.A] <= 563
 
 
 def test_a_tie_is_left_out_and_counted() -> None:
@@ -163,7 +163,7 @@ JSON_VALUES = st.recursive(
 MESSAGE = {"role": "prompter", "text": "Hi", "replies": [{"role": "assistant", "text": "Hello", "rank": 0}]}
 SOUND: dict[str, dict[str, Any]] = {
     "native": native(),
-    "hh-rlhf-harmless": {
+    "hh-rlhf": {
         "chosen": "\n\nHuman: x\n\nAssistant: y",
         "rejected": "\n\nHuman: x\n\nAssistant: z",
     },

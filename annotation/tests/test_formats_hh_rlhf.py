@@ -16,7 +16,7 @@ def row(good: str, bad: str) -> dict[str, str]:
 
 def test_transcripts_split_at_their_last_shared_turn() -> None:
     good, bad = f"{SHARED}\n\nAssistant: Call a locksmith.", f"{SHARED}\n\nAssistant: With a pin."
-    item = judgment("hh-rlhf-harmless", row(good, bad))
+    item = judgment("hh-rlhf", row(good, bad))
     assert item.messages == (
         {"role": "user", "content": "Hello there"},
         {"role": "assistant", "content": "Hi, Ada."},
@@ -27,7 +27,7 @@ def test_transcripts_split_at_their_last_shared_turn() -> None:
 
 def test_the_harmless_subset_is_safety_without_label_and_the_helpful_one_is_helpfulness() -> None:
     pair = row(f"{SHARED}\n\nAssistant: one", f"{SHARED}\n\nAssistant: two")
-    harmless, helpful = judgment("hh-rlhf-harmless", pair), judgment("hh-rlhf-helpful", pair)
+    harmless, helpful = judgment("hh-rlhf", pair), judgment("hh-rlhf-helpful", pair)
     assert harmless.focus is Focus.SAFETY
     assert helpful.focus is Focus.HELPFULNESS
     for item in (harmless, helpful):
@@ -65,4 +65,4 @@ REPLY = f"{SHARED}\n\nAssistant: yes"
     ],
 )
 def test_a_transcript_that_gives_no_pair_is_refused(good: str, bad: str, says: str) -> None:
-    assert reason("hh-rlhf-harmless", row(good, bad)).startswith(says)
+    assert reason("hh-rlhf", row(good, bad)).startswith(says)

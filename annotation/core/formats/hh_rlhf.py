@@ -53,9 +53,9 @@ def _turns(row: Row, key: str) -> list[Message]:
     return turns
 
 
-def _format(subset: str, focus: Focus) -> Format:
+def _format(name: str, subset: str, focus: Focus) -> Format:
     return Format(
-        name=f"hh-rlhf-{subset}",
+        name=name,
         title=f"Anthropic HH-RLHF, {subset} subsets",
         version=MAPPING_VERSION,
         mapping=(
@@ -69,5 +69,5 @@ def _format(subset: str, focus: Focus) -> Format:
     )
 
 
-HARMLESS: Final = _format("harmless", Focus.SAFETY)
-HELPFUL: Final = _format("helpful", Focus.HELPFULNESS)
+HARMLESS: Final = _format("hh-rlhf", "harmless", Focus.SAFETY)
+HELPFUL: Final = _format("hh-rlhf-helpful", "helpful", Focus.HELPFULNESS)

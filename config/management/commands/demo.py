@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from argparse import ArgumentParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from training.launchers.children import Child, Children, clock_worker, run_worke
 from training.models import Iteration, PolicyVersion, Run
 from training.queries import latest_iteration
 from training.services import iterations, start
+from training.services.references import place_of
 
 PEOPLE = (("ada", Role.ANNOTATOR), ("ben", Role.ANNOTATOR), ("rosa", Role.RESEARCHER))
 PAIRS = 24
@@ -53,8 +55,8 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0)
             passwords = self._people()
             with Children(run_worker(), clock_worker(), _web(port)) as children:
-                self._content(options["model"])
-                self._serve(children, port, passwords)
+                policy = self._content(options["model"])
+                self._serve(children, policy, port, passwords)
         except KeyboardInterrupt:
             self.stdout.write("\nStopped. Everything is kept; make demo goes on from here.")
 
@@ -70,7 +72,8 @@ class Command(BaseCommand):
             people.ensure_person(username=name, password=passwords[name], role=role)
         return passwords
 
-    def _content(self, model: str) -> None:
+    def _content(self, model: str) -> PolicyVersion:
+        """Guidelines, prompts, the first policy and a first week with pairs to rate; only what is missing."""
         guidelines.install_default_guidelines()
         pool.install_default_prompts()
         run = start.start_import_policy(name="V0", params={"source": model}, key="demo/import_policy")
@@ -82,6 +85,7 @@ class Command(BaseCommand):
             key = "demo/sample"
             run = start.start_sample(batch=batch, policies=[policy], params=PARAMS[RunKind.SAMPLE], key=key)
             self._wait(run, f"Sampling {PAIRS} pairs for the first week")
+        return policy
 
     def _first_week(self, policy: PolicyVersion) -> Iteration:
         batch: Batch = open_batch() or batches.open_batch(batch=batches.create_batch())
@@ -110,9 +114,9 @@ class Command(BaseCommand):
         elif sys.stdout.isatty() or "…" not in line:
             self.stdout.write(line)
 
-    def _serve(self, children: Children, port: int, passwords: dict[str, str]) -> None:
+    def _serve(self, children: Children, policy: PolicyVersion, port: int, passwords: dict[str, str]) -> None:
         answer_port = _free_port(port + 1)
-        server = _response_server(answer_port)
+        server = _response_server(policy, answer_port)
         address = f"http://127.0.0.1:{port}"
         _wait_for(f"{address}/healthz", children)
         with Children(server) if server else Children() as answering:
@@ -165,12 +169,15 @@ def _web(port: int) -> Child:
     return Child("web", command, settings.MARGIN_HOME / "logs" / "web.log")
 
 
-def _response_server(port: int) -> Child | None:
-    """`transformers serve`, where its libraries are installed. It loads a model at its first question."""
-    program = Path(sys.executable).with_name("transformers")
-    if not program.exists():
+def _response_server(policy: PolicyVersion, port: int) -> Child | None:
+    """`transformers serve`, where its libraries are installed, for one policy.
+
+    Naming the folder pins the server to it: without, it would load whatever path a request names.
+    """
+    if find_spec("fastapi") is None:
         return None
-    command = [str(program), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(place_of(policy.path))]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
     return Child("response-server", command, settings.MARGIN_HOME / "logs" / "response-server.log")
 
 

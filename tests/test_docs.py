@@ -1,0 +1,33 @@
+"""The manuals say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from django.core.management import get_commands
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("annotation", "config", "frontend", "rewardmodel", "training")
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+
+
+def test_every_variable_that_settings_read_is_described() -> None:
+    read = set(re.findall(r'env\.(?:text|flag|number|words)\(\s*"([A-Z_]+)"', (ROOT / "config/settings.py").read_text()))
+    described = set(re.findall(r"^\| `([A-Z_]+)`", OPERATIONS, re.MULTILINE))
+    assert read == described
+
+
+def test_every_command_is_described() -> None:
+    commands = {name for name, app in get_commands().items() if app in APPS}
+    assert {name for name in commands if f"manage.py {name}" not in OPERATIONS} == set()
+
+
+def test_every_link_between_the_manuals_leads_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert broken == []

@@ -1,0 +1,78 @@
+"""State machines of runs and iterations: what is true in each state, and which moves are legal.
+
+Knows names and tables. Must not know rows, clocks or processes; services move rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class RunState(StrEnum):
+    """A run, seen by whoever asked for it."""
+
+    QUEUED = "queued"  # waits for a worker; its folder may hold checkpoints of an earlier attempt
+    RUNNING = "running"  # a worker has claimed it and its heartbeat is fresh, or its loss is not yet noticed
+    CANCELLING = "cancelling"  # somebody asked to stop; the process has not ended yet
+    SUCCEEDED = "succeeded"  # result.json is read and its product registered
+    FAILED = "failed"  # the work said no; the message says what the researcher can change
+    ERRORED = "errored"  # our code broke, or the process was lost too often
+    CANCELLED = "cancelled"  # stopped because somebody asked; the last checkpoint stands
+
+
+RUN_ACTIVE: Final = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.CANCELLING})
+RUN_ENDED: Final = frozenset(RunState) - RUN_ACTIVE
+
+RUN_MOVES: Final[Mapping[RunState, frozenset[RunState]]] = MappingProxyType(
+    {
+        RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED}),
+        # Back to the queue: the process is lost, or was told to stop though nobody asked for a cancel, as
+        # when a worker is deployed anew. Either way the next attempt goes on from the last checkpoint.
+        RunState.RUNNING: frozenset(
+            {
+                RunState.SUCCEEDED,
+                RunState.FAILED,
+                RunState.ERRORED,
+                RunState.CANCELLING,
+                RunState.QUEUED,
+            }
+        ),
+        # A request is no fact: the process may end in its own way first.
+        RunState.CANCELLING: frozenset(
+            {RunState.CANCELLED, RunState.SUCCEEDED, RunState.FAILED, RunState.ERRORED}
+        ),
+        RunState.SUCCEEDED: frozenset(),
+        RunState.FAILED: frozenset({RunState.QUEUED}),
+        RunState.ERRORED: frozenset({RunState.QUEUED}),
+        RunState.CANCELLED: frozenset({RunState.QUEUED}),
+    }
+)
+
+
+class IterationState(StrEnum):
+    """One turn of the loop, V(n) to V(n+1) (section 3.2.3)."""
+
+    COLLECTING = "collecting"  # its batch is open
+    SEALED = "sealed"  # its batch is sealed; the snapshot comes next
+    SNAPSHOT = "snapshot"  # the snapshot is written
+    REWARDED = "rewarded"  # both reward models are registered
+    SELECTED = "selected"  # the winners of rejection sampling are chosen
+    TUNED = "tuned"  # the new policy is registered
+    FED_BACK = "fed_back"  # the new policy's pairs wait in the next batch
+
+
+# An iteration only goes forward: what it made stays, and a step that went wrong is a run to retry.
+ITERATION_MOVES: Final[Mapping[IterationState, frozenset[IterationState]]] = MappingProxyType(
+    {
+        IterationState.COLLECTING: frozenset({IterationState.SEALED}),
+        IterationState.SEALED: frozenset({IterationState.SNAPSHOT}),
+        IterationState.SNAPSHOT: frozenset({IterationState.REWARDED}),
+        IterationState.REWARDED: frozenset({IterationState.SELECTED}),
+        IterationState.SELECTED: frozenset({IterationState.TUNED}),
+        IterationState.TUNED: frozenset({IterationState.FED_BACK}),
+        IterationState.FED_BACK: frozenset(),
+    }
+)
