@@ -12,7 +12,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test loop lint format setup setup-test clean
+.PHONY: help demo test loop bench-tree lint format setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FO
 	@MARGIN_HOME=$(LOOP_HOME) $(BIN)/python manage.py migrate -v 0
 	@MARGIN_HOME=$(LOOP_HOME) $(BIN)/python manage.py run_loop --model $(MODEL) --seed $(SEED) \
 		$(if $(DATA),--data $(DATA)) $(if $(FORMAT),--format $(FORMAT))
+
+bench-tree: .venv/.demo ## Measure the token tree against separate rows (DATA=an HH-RLHF file)
+	@$(BIN)/python -m bench.tree $(if $(DATA),--data $(DATA))
 
 lint: .venv/.test ## Ruff, mypy --strict, import contracts, migrations, docker-compose.yml
 	@echo "== ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check -q .
