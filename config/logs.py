@@ -35,7 +35,11 @@ def configure(*, form: str, level: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "margin"}},
             "root": {"handlers": ["stderr"], "level": level},
-            "loggers": {"django.request": {"level": "ERROR"}, "celery.redirected": {"level": "WARNING"}},
+            "loggers": {
+                "django.request": {"level": "ERROR"},
+                "celery.redirected": {"level": "WARNING"},
+                "httpx": {"level": "WARNING"},
+            },
         }
     )
     structlog.configure(

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         try:
             yield Demo(house, process, f"http://127.0.0.1:{port}", _read_until(process, "Ctrl-C stops"))
         finally:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=30)
             process.kill()
 
 
@@ -73,13 +77,13 @@ def test_it_says_where_it_is_and_how_to_sign_in(demo: Demo) -> None:
 
 
 def test_an_annotator_finds_pairs_to_rate(demo: Demo) -> None:
-    with demo.sign_in("ada") as browser:
+    with closing(demo.sign_in("ada")) as browser:
         items = browser.get("/api/v1/comparisons/next?count=3").json()["items"]
         assert len(items) == 3
 
 
 def test_a_researcher_finds_the_admin(demo: Demo) -> None:
-    with demo.sign_in("rosa") as browser:
+    with closing(demo.sign_in("rosa")) as browser:
         assert browser.get("/admin/").status_code == httpx.codes.OK
 
 
