@@ -10,6 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from annotation.core import holdout
+from annotation.core.grades import Focus
 from annotation.core.states import BATCH_MOVES, BatchState
 from annotation.errors import ConflictError, IllegalMoveError
 from annotation.models import Batch, BatchEvent, Comparison, Judgment, Lease, Prompt, User
@@ -63,23 +64,27 @@ def _move_batch(batch: Batch, to: BatchState, *, by: User | None, **columns: Any
 
 
 def _draw_holdout(batch: Batch) -> dict[str, int]:
-    """Draw whole prompts for testing; a prompt drawn in an earlier week keeps its side."""
+    """Draw whole prompts for testing, of each focus its share, so that both reward models can be tested.
+
+    A prompt drawn in an earlier week keeps its side.
+    """
     judged = Judgment.objects.effective().filter(comparison__batch=batch).values("comparison")
-    rows = Comparison.objects.filter(pk__in=judged).values_list(
-        "dialogue__prompt__key", "dialogue__prompt__split"
+    rows = list(
+        Comparison.objects.filter(pk__in=judged).values_list(
+            "dialogue__prompt__focus", "dialogue__prompt__key", "dialogue__prompt__split"
+        )
     )
-    sizes: Counter[str] = Counter()
-    examples = already = 0
-    for key, split in rows:
-        examples += 1
-        already += split == Prompt.Split.TEST
-        if not split:
-            sizes[key] += 1
-    wanted = holdout.target_size(examples, batch.holdout)
-    test = holdout.draw(sizes, seed=batch.seed, target=max(0, wanted - already))
-    _set_split(set(sizes) & test, Prompt.Split.TEST)
-    _set_split(set(sizes) - test, Prompt.Split.TRAIN)
-    return {"examples": examples, "held_out": already + sum(sizes[key] for key in test)}
+    wanted = holdout.target_size(len(rows), batch.holdout)
+    held_out = 0
+    for focus in Focus:
+        sizes = Counter(key for f, key, split in rows if f == focus and not split)
+        already = sum(1 for f, _, split in rows if f == focus and split == Prompt.Split.TEST)
+        share = round(wanted * sum(1 for f, _, _ in rows if f == focus) / max(1, len(rows)))
+        test = holdout.draw(sizes, seed=batch.seed, target=max(0, share - already))
+        _set_split(set(sizes) & test, Prompt.Split.TEST)
+        _set_split(set(sizes) - test, Prompt.Split.TRAIN)
+        held_out += already + sum(sizes[key] for key in test)
+    return {"examples": len(rows), "held_out": held_out}
 
 
 def _set_split(keys: set[str], split: Prompt.Split) -> None:

@@ -82,6 +82,16 @@ def test_sealing_holds_out_a_tenth_of_a_small_batch(week: Batch, ada: User, pair
     assert Prompt.objects.filter(split="train").count() == 18
 
 
+def test_both_focuses_are_held_out_in_proportion(week: Batch, ada: User, pairs: Pairs) -> None:
+    pairs(20)
+    pairs(10, focus=Focus.SAFETY)
+    judge_all(ada)
+    seal_batch(batch=week)
+    # 30 examples, a tenth is 3; two thirds of them are about helpfulness.
+    test = Prompt.objects.filter(split="test").values_list("focus", flat=True)
+    assert sorted(test) == ["helpfulness", "helpfulness", "safety"]
+
+
 def test_a_prompt_keeps_its_side_in_every_later_week(ada: User) -> None:
     after: set[str] = set()
     for number in (1, 2):
