@@ -142,8 +142,9 @@ class LocalGenerator:
         ]
 
     def close(self) -> None:
-        self._model = None
-        release_memory()
+        if self._model is not None:
+            self._model = None
+            release_memory()
 
     def _load(self) -> PreTrainedModel:
         if self._model is None:

@@ -127,8 +127,9 @@ def _add_rewards(job: Job, name: str, prompts: Sequence[Row], groups: Sequence[l
     for group, row in zip(groups, rows, strict=True):
         for candidate, reward in zip(group, row["rewards"], strict=True):
             candidate[name] = reward
-    model = None
-    release_memory()
+    if model is not None:
+        model = None
+        release_memory()
 
 
 def _spread(rewards: Sequence[float], firsts: Sequence[int]) -> list[float]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from django.db import transaction
 
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState
-from annotation.errors import BatchSealedError, ConflictError
+from annotation.errors import BatchSealedError, ConflictError, IllegalMoveError
 from annotation.models import Batch, Snapshot, User
 from rewardmodel.models import RewardModelVersion
 from training.core.spec import FinetuneSpec, PromptsSpec, RunKind
-from training.core.states import RUN_ACTIVE, RunState
+from training.core.states import RUN_ACTIVE, RUN_ENDED, RunState
 from training.errors import NotReadyError
 from training.models import Iteration, PolicyVersion, Run
 from training.services.prompts import draw_prompts
@@ -132,6 +134,33 @@ def start_finetune(
     return queue_run(
         kind=RunKind.FINETUNE, params=params, inputs=inputs, seed=seed, key=key, iteration=iteration, by=by
     )
+
+
+@transaction.atomic
+def start_instead(*, old: Run, start: Callable[[], Run]) -> Run:
+    """Let a new run take the place of `old` in its iteration: the way on where other parameters are needed.
+
+    `old` ended without success, so a retry would meet the same end. What the stage reads stays the same.
+    """
+    run = start()
+    if _given(run) != _given(old):
+        raise ConflictError(f"In the place of run {old.pk} only name, seed and parameters may differ.")
+    freed = Run.objects.filter(
+        pk=old.pk, key=old.key, state__in=RUN_ENDED - {RunState.SUCCEEDED}, key__isnull=False
+    ).update(key=None)
+    if not freed:
+        raise IllegalMoveError(f"Run {old.pk} no longer waits to be replaced.")
+    Run.objects.filter(pk=run.pk).update(key=old.key, iteration=old.iteration)
+    run.refresh_from_db()
+    return run
+
+
+def _given(run: Run) -> dict[str, Any]:
+    """What makes a run fit its place in an iteration; the rest are parameters."""
+    given = {name: value for name, value in run.inputs.items() if name not in ("name", "prompts")}
+    if "selections" in given:
+        given["selections"] = given["selections"][-1]
+    return {**given, "kind": run.kind, "focus": run.params.get("focus")}
 
 
 def _earlier(selection: Run) -> list[int]:
