@@ -1,0 +1,144 @@
+"""Text from models and strangers goes into pages; whatever they write stays text."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from annotation.rendering import MARKDOWN_LIMIT, SHOWN_LIMIT, render_markdown
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    '<iframe srcdoc="<script>alert(1)</script>"></iframe>',
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "<style>*{background:url(https://evil.example)}</style>",
+    '<a href="javascript:alert(1)">x</a>',
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\u200bscript:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](vbscript:msgbox)",
+    "[x](//evil.example)",
+    '[x](https://e.example "onmouseover=alert(1)")',
+    "[x]: javascript:alert(1)\n\n[x]",
+    "![x](https://evil.example/pixel.png)",
+    "![x](javascript:alert(1))",
+    '![x" onerror="alert(1)](y)',
+    "<javascript:alert(1)>",
+    '```"><script>alert(1)</script>\ncode\n```',
+    "```html\n<script>alert(1)</script>\n```",
+    "`<script>alert(1)</script>`",
+    "| <script>alert(1)</script> |\n|---|\n| <img onerror=x> |",
+    "<scr\u200bipt>alert(1)</scr\u200bipt>",
+    "<!-- --><script>alert(1)</script>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "\x00<script>\x00alert(1)</script>",
+]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *(text + "x" * MARKDOWN_LIMIT for text in HOSTILE)])
+def test_hostile_text_stays_text(text: str) -> None:
+    html = render_markdown(text)
+    for tag in re.findall(r"<[^>]*>", html):
+        name = re.match(r"</?([a-z0-9]+)", tag)
+        assert name is not None
+        assert name[1] not in {"script", "img", "svg", "iframe", "style", "math", "object", "form", "input"}
+        assert not re.search(
+            r"\son\w+\s*=|javascript:|vbscript:|data:|\sstyle\s*=|\ssrc\s*=|\sid\s*=", tag, re.I
+        )
+
+
+def test_markdown_is_rendered_with_a_direction_for_each_block() -> None:
+    html = render_markdown(
+        "# Title\n\nA **word**, ~~gone~~.\n\n- one\n- שתיים\n\n> said\n\n| a | b |\n|:-:|--:|\n| 1 | 2 |"
+    )
+    for part in (
+        '<h1 dir="auto">Title</h1>',
+        "<strong>word</strong>",
+        "<s>gone</s>",
+        '<li dir="auto">שתיים</li>',
+        '<blockquote dir="auto">',
+        '<td dir="auto" class="align-center">1</td>',
+    ):
+        assert part in html
+
+
+def test_links_open_apart_and_tell_nobody_where_they_came_from() -> None:
+    html = render_markdown("[x](https://example.org/a?b=1&c=2) <mailto:ada@example.org>")
+    assert html.count('target="_blank"') == html.count('rel="noopener noreferrer nofollow"') == 2
+
+
+def test_addresses_in_plain_text_are_no_links() -> None:
+    assert "<a" not in render_markdown("see https://example.org and www.example.org")
+
+
+def test_an_image_is_told_and_not_fetched() -> None:
+    assert "[image: a cat]" in render_markdown("![a cat](https://example.org/cat.png)")
+
+
+def test_code_is_coloured_by_classes_alone() -> None:
+    html = render_markdown("```python\ndef f(): return 1\n```")
+    assert '<span class="k">def</span>' in html
+    assert "style=" not in html
+    assert '<pre class="code" dir="ltr" tabindex="0">' in html
+
+
+@pytest.mark.parametrize("language", ["", "nonsense", "../etc", "python extra words", "PYTHON"])
+def test_code_in_any_language_keeps_its_text(language: str) -> None:
+    assert "a &lt; b" in re.sub("<[^>]*>", "", render_markdown(f"```{language}\na < b\n```"))
+
+
+def test_characters_that_turn_text_round_are_shown_as_what_they_are() -> None:
+    html = render_markdown("file\u202egnp.exe and \u2066isolated\u2069")
+    assert "⟨U+202E⟩" in html
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", html)
+
+
+def test_hidden_characters_are_taken_out_and_joiners_stay() -> None:
+    hidden = "a\u200bb\u2060c\ufeffd\u00ade\U000e0041f"
+    assert render_markdown(hidden) == '<p dir="auto">abcdef</p>\n'
+    needed = "नि\u200dन \u200e1\u200f 👩\u200d🔬"
+    assert needed in render_markdown(needed)
+
+
+def test_control_characters_and_lone_surrogates_can_be_sent() -> None:
+    render_markdown("a\x1b[31m\x00\ud800b" + "\udfff" * MARKDOWN_LIMIT).encode()
+    assert "␛[31m" in render_markdown("a\x1b[31m")
+
+
+def test_a_long_answer_is_shown_as_it_is() -> None:
+    html = render_markdown("<b>*x*</b>\n" * MARKDOWN_LIMIT)
+    assert html.startswith('<div class="plain" dir="auto">&lt;b&gt;*x*&lt;/b&gt;\n')
+    assert f"The first {SHOWN_LIMIT:,} of {MARKDOWN_LIMIT * 11:,} characters are shown." in html
+
+
+# Each grew with the square of its length, or worse, in some renderer or lexer. A tenth of a second is usual here;
+# the limit leaves room for a busy machine.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*x* " * 262_144,  # 1 MB
+        "[" * MARKDOWN_LIMIT,
+        "![" * (MARKDOWN_LIMIT // 2),
+        "[]" * (MARKDOWN_LIMIT // 2),
+        "*_" * (MARKDOWN_LIMIT // 2),
+        "> " * (MARKDOWN_LIMIT // 2),
+        "- " * (MARKDOWN_LIMIT // 2),
+        "<!--" * (MARKDOWN_LIMIT // 4),
+        "|" * 200 + "\n" + "|-" * 200 + "\n" + "|\n" * 9_000,
+        "```java\n" + "\n" * 7_000 + "```",
+        "```cpp\n" + "a b " * 1_900 + "\n```",
+        "```js\n" + '\\"' * 3_900 + "\n```",
+    ],
+    ids=lambda text: text[:8],
+)
+def test_hostile_length_is_quick(text: str) -> None:
+    began = time.perf_counter()
+    render_markdown(text)
+    assert time.perf_counter() - began < 2
