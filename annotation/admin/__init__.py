@@ -1,0 +1,11 @@
+"""The admin's pages for data and people."""
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+
+from annotation.admin import batches, data, guidelines, people, snapshots
+
+# Roles say who may what; groups would be a second answer to the same question.
+admin.site.unregister(Group)
+
+__all__ = ["batches", "data", "guidelines", "people", "snapshots"]

@@ -1,0 +1,231 @@
+"""The week: plan, open, seal, write the snapshot. Each button is a thin door to a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from annotation.admin.base import RoleAdmin, ServiceView, act, person
+from annotation.core.grades import MarginTable
+from annotation.core.states import BatchState
+from annotation.models import Batch, Role, Snapshot
+from annotation.overview import (
+    counts_by_focus,
+    seal_preview,
+    sealed_up_to,
+    snapshots_of,
+    story_of,
+    with_counts,
+)
+from annotation.services.batches import create_batch, open_batch, seal_batch
+from annotation.services.snapshots import create_snapshot
+from annotation.templatetags.panel import dot, moment
+
+MARGIN_WORDS = {
+    MarginTable.NONE: "none: every grade counts the same",
+    MarginTable.SMALL: "small: 1, 2/3, 1/3, 0 from significantly to negligibly better",
+    MarginTable.LARGE: "large: 3, 2, 1, 0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do with a row: a button that posts, or a link to a page that asks first."""
+
+    label: str
+    address: str
+    post: bool = False
+    filled: bool = False  # the next sensible thing; one a page
+
+
+class PlanForm(forms.Form):
+    name = forms.CharField(max_length=100, required=False, help_text="Empty: called after its number.")
+    overlap = forms.IntegerField(
+        min_value=1, max_value=50, initial=1, help_text="How many people judge each comparison."
+    )
+    holdout = forms.IntegerField(
+        min_value=0,
+        initial=1000,
+        label="Hold-out",
+        help_text="Examples held out for testing at sealing; small batches hold out a tenth.",
+    )
+    seed = forms.IntegerField(
+        min_value=0, max_value=2**31 - 1, initial=0, help_text="Fixes side order and hold-out."
+    )
+
+
+class PlanView(ServiceView):
+    title = "Plan a batch"
+    lead = "A planned batch takes pairs; annotators see it once it is open."
+    submit = "Plan"
+    form_class = PlanForm
+
+    def act(self, form: Any) -> str:
+        batch = create_batch(**form.cleaned_data, by=person(self.request))
+        self.say(f"{batch} is planned.")
+        return self.admin.address("change", batch.pk)
+
+
+class OfBatchView(ServiceView):
+    """A form about one batch."""
+
+    @cached_property
+    def batch(self) -> Batch:
+        row: Batch = self.admin.row(self.request, self.kwargs["object_id"])
+        return row
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(original=self.batch, **kwargs)
+
+    def back(self) -> str:
+        return self.admin.address("change", self.batch.pk)
+
+
+class SealView(OfBatchView):
+    title = "Seal the batch"
+    lead = "Sealing cannot be undone: what is in the batch stays as it is from then on."
+    submit = "Seal"
+
+    def blocked(self) -> str:
+        if self.batch.state == BatchState.OPEN:
+            return ""
+        return f"{self.batch} is {self.batch.state}. Only an open batch can be sealed."
+
+    def facts(self) -> list[tuple[str, str, str]]:
+        n = seal_preview(self.batch)
+        rows = [
+            ("Comparisons frozen", n.judged, f"of {n.comparisons:,}; they become data"),
+            ("Judgments frozen", n.judgments, "they can no longer be changed or taken back"),
+            ("Held out for testing", n.held_out, "about; whole prompts are drawn"),
+            ("Judged by fewer people than planned", n.incomplete, "kept as they are"),
+            ("Without a judgment", n.unjudged, "left out of every snapshot"),
+            ("Withdrawn", n.withdrawn, "skipped or flagged by people; left out"),
+            ("In somebody's hands now", n.in_hands, "what is sent for them afterwards is refused"),
+        ]
+        return [(name, f"{value:,}", why) for name, value, why in rows]
+
+    def act(self, form: Any) -> str:
+        batch = seal_batch(batch=self.batch, by=person(self.request))
+        self.say(f"{batch} is sealed.")
+        return self.back()
+
+
+class SnapshotForm(forms.Form):
+    margin_table = forms.ChoiceField(
+        choices=list(MARGIN_WORDS.items()),
+        initial=MarginTable.SMALL,
+        help_text="The margin m(r) by grade that stands beside each row (Table 27).",
+    )
+    earlier = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="With all weeks sealed before",
+        help_text="Reward models learn from everything so far (section 3.2.2).",
+    )
+    name = forms.CharField(max_length=100, required=False, help_text="Empty: named by week and content.")
+
+
+class WriteSnapshotView(OfBatchView):
+    title = "Write a snapshot"
+    lead = "A file of the aggregated comparisons, named by its content. The same content is written once."
+    submit = "Write"
+    form_class = SnapshotForm
+
+    def blocked(self) -> str:
+        if self.batch.state == BatchState.SEALED:
+            return ""
+        return f"Seal {self.batch} first: a snapshot holds only what no longer changes."
+
+    def act(self, form: Any) -> str:
+        batch, wanted = self.batch, form.cleaned_data
+        earlier = sealed_up_to(batch) if wanted["earlier"] else []
+        snapshot = create_snapshot(
+            batches=[b for b in earlier if b.pk != batch.pk] + [batch],
+            name=wanted["name"],
+            margin_table=MarginTable(wanted["margin_table"]),
+        )
+        self.say(f"Snapshot {snapshot} holds {snapshot.rows:,} rows.")
+        return reverse("admin:annotation_snapshot_change", args=(snapshot.pk,))
+
+
+@admin.register(Batch)
+class BatchAdmin(RoleAdmin):
+    add_role = Role.RESEARCHER
+    list_display = ("name", "dotted", "pairs", "complete", "judgments", "overlap", "opened", "sealed")
+    list_filter = ("state",)
+    search_fields = ("name",)
+    page_template = "admin/annotation/batch/page.html"
+    add_page = PlanView
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
+        return with_counts(super().get_queryset(request))
+
+    def pages(self) -> list[URLPattern]:
+        return [
+            self.page("<path:object_id>/open/", self.open_page, "open"),
+            self.page("<path:object_id>/seal/", SealView.as_view(admin=self), "seal"),
+            self.page("<path:object_id>/snapshot/", WriteSnapshotView.as_view(admin=self), "snapshot"),
+        ]
+
+    def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        batch: Batch = self.row(request, object_id)
+        return act(
+            request,
+            lambda: open_batch(batch=batch, by=person(request)),
+            said=f"{batch} is open: annotators get its comparisons.",
+            back=self.address("change", batch.pk),
+        )
+
+    def page_context(self, request: HttpRequest, obj: Batch) -> dict[str, Any]:
+        story = story_of(obj)
+        snapshots = snapshots_of(obj)
+        return {
+            "counts": counts_by_focus(obj),
+            "story": story,
+            "sealing": next((e.detail for e in reversed(story) if e.state == BatchState.SEALED), {}),
+            "snapshots": snapshots,
+            "steps": self.steps(obj, snapshots),
+        }
+
+    def steps(self, batch: Batch, snapshots: list[Snapshot]) -> list[Step]:
+        """What can be done with the batch, the next sensible thing first and filled."""
+        if batch.state == BatchState.PLANNED:
+            return [Step("Open", self.address("open", batch.pk), post=True, filled=True)]
+        if batch.state == BatchState.OPEN:
+            return [Step("Seal…", self.address("seal", batch.pk), filled=True)]
+        label = "Write another snapshot" if snapshots else "Write snapshot"
+        return [Step(label, self.address("snapshot", batch.pk), filled=not snapshots)]
+
+    @display(description="State", ordering="state")
+    def dotted(self, batch: Batch) -> SafeString:
+        return dot(batch.state)
+
+    @display(description="Comparisons", ordering="comparisons_n")
+    def pairs(self, batch: Any) -> str:
+        return f"{batch.comparisons_n:,}"
+
+    @display(description="Complete", ordering="complete_n")
+    def complete(self, batch: Any) -> str:
+        share = f" · {100 * batch.complete_n // batch.comparisons_n} %" if batch.comparisons_n else ""
+        return f"{batch.complete_n:,}{share}"
+
+    @display(description="Judgments", ordering="judgments_n")
+    def judgments(self, batch: Any) -> str:
+        return f"{batch.judgments_n:,}"
+
+    @display(description="Opened", ordering="opened_at")
+    def opened(self, batch: Batch) -> SafeString | str:
+        return moment(batch.opened_at)
+
+    @display(description="Sealed", ordering="sealed_at")
+    def sealed(self, batch: Batch) -> SafeString | str:
+        return moment(batch.sealed_at)

@@ -1,0 +1,223 @@
+"""Prompts, dialogues, responses, comparisons, judgments: to look at. They come in through services alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from unfold.decorators import display
+
+from annotation.admin.base import RoleAdmin
+from annotation.core.records import Message
+from annotation.models import Comparison, Dialogue, Judgment, Prompt, Response
+from annotation.overview import with_judgment_counts
+from annotation.templatetags.panel import brief, dot, moment
+
+EXCERPT = 90  # characters
+
+
+def excerpt(text: str) -> str:
+    return Truncator(" ".join(text.split())).chars(EXCERPT)
+
+
+def prose(text: str) -> SafeString:
+    """Text as it was written: line ends kept, markup shown and not followed."""
+    return format_html('<div class="m-prose">{}</div>', text)
+
+
+def turns(messages: list[Message]) -> SafeString:
+    return format_html_join(
+        "",
+        '<div class="m-turn"><b>{}</b><div class="m-prose">{}</div></div>',
+        ((message["role"], message["content"]) for message in messages),
+    )
+
+
+@admin.register(Prompt)
+class PromptAdmin(RoleAdmin):
+    list_display = ("beginning", "focus", "source", "category", "language", "in_pool", "split", "added")
+    list_filter = ("focus", "in_pool", "split", "source")
+    search_fields = ("text", "key")
+    fields = (
+        "whole",
+        "focus",
+        "source",
+        "category",
+        "language",
+        "licence",
+        "in_pool",
+        "split",
+        "key",
+        "created_at",
+    )
+    readonly_fields = ("whole", "key")
+    ordering = ("-pk",)
+
+    @display(description="Prompt")
+    def beginning(self, prompt: Prompt) -> str:
+        return excerpt(prompt.text)
+
+    @display(description="Prompt")
+    def whole(self, prompt: Prompt) -> SafeString:
+        return prose(prompt.text)
+
+    @display(description="Added", ordering="created_at")
+    def added(self, prompt: Prompt) -> SafeString | str:
+        return moment(prompt.created_at)
+
+
+@admin.register(Dialogue)
+class DialogueAdmin(RoleAdmin):
+    list_display = ("beginning", "turns", "added")
+    list_filter = ("turns",)
+    search_fields = ("prompt__text", "key")
+    list_select_related = ("prompt",)
+    fields = ("whole", "turns", "prompt", "parent", "key", "created_at")
+    readonly_fields = ("whole", "key")
+    ordering = ("-pk",)
+
+    @display(description="Dialogue")
+    def beginning(self, dialogue: Dialogue) -> str:
+        return excerpt(dialogue.prompt.text)
+
+    @display(description="Dialogue")
+    def whole(self, dialogue: Dialogue) -> SafeString:
+        return turns(dialogue.messages)
+
+    @display(description="Added", ordering="created_at")
+    def added(self, dialogue: Dialogue) -> SafeString | str:
+        return moment(dialogue.created_at)
+
+
+@admin.register(Response)
+class ResponseAdmin(RoleAdmin):
+    list_display = ("beginning", "policy", "temperature", "tokens", "finish_reason", "added")
+    list_filter = ("policy", "finish_reason")
+    search_fields = ("text", "key", "run")
+    fields = (
+        "whole",
+        "dialogue",
+        "policy",
+        "temperature",
+        "top_p",
+        "seed",
+        "tokens",
+        "latency_ms",
+        "finish_reason",
+        "run",
+        "key",
+        "created_at",
+    )
+    readonly_fields = ("whole", "key")
+    ordering = ("-pk",)
+
+    @display(description="Response")
+    def beginning(self, response: Response) -> str:
+        return excerpt(response.text)
+
+    @display(description="Response")
+    def whole(self, response: Response) -> SafeString:
+        return prose(response.text)
+
+    @display(description="Added", ordering="created_at")
+    def added(self, response: Response) -> SafeString | str:
+        return moment(response.created_at)
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(RoleAdmin):
+    list_display = ("short_key", "asked", "batch", "focus", "dotted", "judgments_n")
+    list_filter = ("batch", "focus", "state")
+    search_fields = ("key", "dialogue__prompt__text")
+    list_select_related = ("batch", "dialogue__prompt")
+    fields = ("whole", "first", "second", "batch", "focus", "state", "key", "created_at")
+    readonly_fields = ("whole", "first", "second", "key")
+    ordering = ("-pk",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Comparison]:
+        return with_judgment_counts(super().get_queryset(request))
+
+    @display(description="Key", ordering="key")
+    def short_key(self, comparison: Comparison) -> str:
+        return comparison.key[:8]
+
+    @display(description="Prompt")
+    def asked(self, comparison: Comparison) -> str:
+        return excerpt(comparison.dialogue.prompt.text)
+
+    @display(description="State", ordering="state")
+    def dotted(self, comparison: Comparison) -> SafeString:
+        return dot(comparison.state)
+
+    @display(description="Judgments", ordering="judgments_n")
+    def judgments_n(self, comparison: Any) -> int:
+        count: int = comparison.judgments_n
+        return count
+
+    @display(description="Dialogue")
+    def whole(self, comparison: Comparison) -> SafeString:
+        return turns(comparison.dialogue.messages)
+
+    @display(description="Response A")
+    def first(self, comparison: Comparison) -> SafeString:
+        return self._response(comparison.response_a)
+
+    @display(description="Response B")
+    def second(self, comparison: Comparison) -> SafeString:
+        return self._response(comparison.response_b)
+
+    @staticmethod
+    def _response(response: Response) -> SafeString:
+        origin = response.policy or "unknown policy"
+        warmth = f" at temperature {response.temperature:g}" if response.temperature is not None else ""
+        return format_html('{}<p class="m-help">{}{}</p>', prose(response.text), origin, warmth)
+
+
+@admin.register(Judgment)
+class JudgmentAdmin(RoleAdmin):
+    list_display = ("given", "annotator_name", "focus", "choice", "grade", "safety", "source", "standing")
+    list_filter = ("focus", "grade", "safety", "source", "current", "comparison__batch")
+    search_fields = ("uid", "comparison__key", "annotator__pseudonym")
+    list_select_related = ("annotator",)
+    fields = (
+        "annotator_name",
+        "comparison",
+        "focus",
+        "choice",
+        "grade",
+        "safety",
+        "comment",
+        "left",
+        "guideline",
+        "active_ms",
+        "source",
+        "standing",
+        "supersedes",
+        "whole_uid",
+        "created_at",
+    )
+    readonly_fields = ("annotator_name", "standing", "whole_uid")
+    ordering = ("-pk",)
+
+    @display(description="Given", ordering="created_at")
+    def given(self, judgment: Judgment) -> SafeString | str:
+        return moment(judgment.created_at)
+
+    @display(description="Annotator", ordering="annotator__pseudonym")
+    def annotator_name(self, judgment: Judgment) -> str:
+        return judgment.annotator.pseudonym
+
+    @display(description="Counts", ordering="current")
+    def standing(self, judgment: Judgment) -> str:
+        if judgment.retracted:
+            return "no: taken back"
+        return "yes" if judgment.current else "no: superseded"
+
+    @display(description="Uid")
+    def whole_uid(self, judgment: Judgment) -> SafeString:
+        return brief(judgment.uid, 36)
