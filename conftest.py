@@ -7,10 +7,33 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
 from annotation.models import Batch, Comparison, Role, User
 from tests.factories import make_batch, make_comparisons, make_user
+
+# No deadline: a law that holds slowly on a busy machine still holds.
+hypothesis_settings.register_profile("margin", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("margin")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database", action="store_true", help="run only what touches the database, and the loop"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a second database, tests that never touch one would only be run again."""
+    if config.getoption("--database"):
+        touched = {"db", "transactional_db", "django_db_blocker"}
+        kept = [
+            i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")
+        ]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 @pytest.fixture(autouse=True)

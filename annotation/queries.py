@@ -76,7 +76,7 @@ def annotator_day(annotator: User, batch: Batch | None) -> AnnotatorDay:
         Comparison.objects.waiting()
         .filter(batch=batch)
         .exclude(judgments__in=mine)
-        .with_free_slot(timezone.now(), beside=annotator.pk)
+        .with_free_slot(timezone.now(), overlap=batch.overlap, beside=annotator.pk)
         .values_list("focus")
         .annotate(n=Count("pk", distinct=True))
         .order_by()

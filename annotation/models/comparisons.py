@@ -25,8 +25,8 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         held = Lease.objects.filter(comparison=models.OuterRef("pk"), annotator_id=annotator_id)
         return self.exclude(models.Exists(held))
 
-    def with_free_slot(self, now: datetime, *, beside: int | None = None) -> Self:
-        """Fewer judged or live slots than the batch's overlap, those of annotator `beside` not counted."""
+    def with_free_slot(self, now: datetime, *, overlap: int, beside: int | None = None) -> Self:
+        """Fewer judged or live slots than `overlap`, those of annotator `beside` not counted."""
         taken = (
             Lease.objects.filter(comparison=models.OuterRef("pk"))
             .filter(models.Q(judged=True) | models.Q(expires_at__gt=now))
@@ -36,8 +36,7 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
             .annotate(n=models.Count("pk"))
             .values("n")
         )
-        counted = Coalesce(models.Subquery(taken), 0)
-        return self.annotate(taken=counted).filter(taken__lt=models.F("batch__overlap"))
+        return self.alias(taken=Coalesce(models.Subquery(taken), 0)).filter(taken__lt=overlap)
 
 
 class Comparison(models.Model):

@@ -14,7 +14,13 @@ from django.utils import timezone
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.core.states import BatchState, ComparisonState
-from annotation.errors import BatchSealedError, InvalidJudgmentError, LeaseLostError, NotFoundError
+from annotation.errors import (
+    BatchSealedError,
+    ConflictError,
+    InvalidJudgmentError,
+    LeaseLostError,
+    NotFoundError,
+)
 from annotation.models import Comparison, Guideline, Judgment, Lease, User
 from annotation.services.locks import share_batch
 
@@ -57,7 +63,10 @@ def submit_judgment(
 def _submit(
     annotator: User, comparison_key: str, uid: UUID, answer: Answer, source: Judgment.Source
 ) -> Judgment:
-    if (earlier := Judgment.objects.filter(uid=uid, annotator=annotator).first()) is not None:
+    earlier = Judgment.objects.filter(uid=uid, annotator=annotator).select_related("comparison").first()
+    if earlier is not None:
+        if earlier.comparison.key != comparison_key:
+            raise ConflictError("This judgment's id was used for another pair already. Nothing was stored.")
         return earlier
     comparison = _lock_comparison(comparison_key)
     _check_label(comparison.focus, answer.safety)

@@ -10,10 +10,12 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation.core.grades import Focus
-from annotation.models import Comparison, Lease, User
+from annotation.core.states import BatchState, ComparisonState
+from annotation.models import Batch, Comparison, Lease, User
 
 ATTEMPTS = 8
-PREFETCH = 3
+MOST_HELD = 6  # pairs in one person's hands, twice what the page prefetches
+MOST_UNSENT = 24  # as many more may wait in the page's outbox
 
 
 def lease_next(
@@ -25,11 +27,11 @@ def lease_next(
     names keys that the client still has in its outbox.
     """
     now = timezone.now()
-    skipped = set(skip)
     held = _held(annotator, now)
-    chosen = [c for c in held if c.key not in skipped and c.focus in focuses][:count]
-    # What is in the outbox is still held, so a client with a full outbox cannot lease without bound.
-    room = min(count - len(chosen), 2 * PREFETCH + len(skipped) - len(held))
+    unsent = set(skip) & {c.key for c in held}
+    chosen = [c for c in held if c.key not in unsent and c.focus in focuses][:count]
+    # What is in the outbox counts as held, or else a made-up outbox would lease without bound.
+    room = min(count - len(chosen), MOST_HELD + min(len(unsent), MOST_UNSENT) - len(held))
     while room > 0 and (taken := _take(annotator, focuses, now)) is not None:
         chosen.append(taken)
         room -= 1
@@ -37,13 +39,25 @@ def lease_next(
 
 
 def _held(annotator: User, now: datetime) -> list[Comparison]:
-    rows = (
-        Comparison.objects.waiting()
-        .filter(leases__annotator=annotator, leases__judged=False, leases__expires_at__gt=now)
-        .select_related("batch", "dialogue", "response_a", "response_b")
-        .order_by("leases__created_at", "pk")
+    """This person's pairs, oldest lease first. A lease that expired while nobody else wanted it is renewed."""
+    leases = list(
+        Lease.objects.filter(annotator=annotator, judged=False)
+        .filter(comparison__state=ComparisonState.OPEN, comparison__batch__state=BatchState.OPEN)
+        .select_related("comparison__batch", "comparison__dialogue")
+        .select_related("comparison__response_a", "comparison__response_b")
+        .order_by("created_at", "pk")
     )
-    return list(rows)
+    return [lease.comparison for lease in leases if lease.expires_at > now or _renew(lease, now)]
+
+
+def _renew(lease: Lease, now: datetime) -> bool:
+    """Extend an expired lease, unless its slot went to somebody else meanwhile."""
+    same = Lease.objects.filter(pk=lease.pk, annotator_id=lease.annotator_id, judged=False)
+    return bool(same.update(expires_at=_expiry(now)))
+
+
+def _expiry(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def _take(annotator: User, focuses: Sequence[Focus], now: datetime) -> Comparison | None:
@@ -62,17 +76,23 @@ def _take(annotator: User, focuses: Sequence[Focus], now: datetime) -> Compariso
 
 
 def _candidate(annotator: User, focuses: Sequence[Focus], now: datetime) -> Comparison | None:
-    rows = (
-        Comparison.objects.waiting()
-        .filter(focus__in=list(focuses))
-        .never_held_by(annotator.pk)
-        .with_free_slot(now)
-        .select_related("batch", "dialogue", "response_a", "response_b")
-        .order_by("batch__number", "pk")
-    )
-    if connection.features.has_select_for_update_skip_locked:
-        rows = rows.select_for_update(skip_locked=True, of=("self",))
-    return rows.first()
+    """The oldest pair of the oldest open week that has a slot for this person.
+
+    Week by week, so that the index on (batch, state, id) yields rows in order and the first hit ends the search.
+    """
+    for batch in Batch.objects.filter(state=BatchState.OPEN).order_by("number"):
+        rows = (
+            Comparison.objects.filter(batch=batch, state=ComparisonState.OPEN, focus__in=list(focuses))
+            .never_held_by(annotator.pk)
+            .with_free_slot(now, overlap=batch.overlap)
+            .select_related("batch", "dialogue", "response_a", "response_b")
+            .order_by("pk")
+        )
+        if connection.features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True, of=("self",))
+        if (found := rows.first()) is not None:
+            return found
+    return None
 
 
 def _occupy(comparison: Comparison, annotator: User, now: datetime) -> None:
@@ -82,5 +102,4 @@ def _occupy(comparison: Comparison, annotator: User, now: datetime) -> None:
     slot = next((s for s in range(comparison.batch.overlap) if s not in used), None)
     if slot is None:
         raise IntegrityError("all slots were taken in the meantime")
-    expires = now + timedelta(seconds=settings.LEASE_SECONDS)
-    Lease.objects.create(comparison=comparison, annotator=annotator, slot=slot, expires_at=expires)
+    Lease.objects.create(comparison=comparison, annotator=annotator, slot=slot, expires_at=_expiry(now))

@@ -48,7 +48,7 @@ def create_snapshot(
     try:
         counts = Counter[str]()
         digest, rows = _write_lines(draft / "data.jsonl", _records(batches, margin_table, counts))
-        name = name or f"{batches[-1].name} {margin_table} {digest[:8]}"
+        name = name or f"{batches[-1].name[:60]} {margin_table} {digest[:8]}"
         manifest = _manifest(name, digest, rows, batches, margin_table, counts)
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         place = root / digest[:32]

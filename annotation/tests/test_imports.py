@@ -13,11 +13,19 @@ from django.core.management import CommandError, call_command
 
 from annotation.models import Batch, Judgment
 
-GOOD = {"prompt": "Why?", "response_a": "Because.", "response_b": "No idea.", "choice": "a", "grade": "better"}
+GOOD = {
+    "prompt": "Why?",
+    "response_a": "Because.",
+    "response_b": "No idea.",
+    "choice": "a",
+    "grade": "better",
+}
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps({"focus": "helpfulness", "annotator": "Ada", **row}) + "\n" for row in rows))
+    path.write_text(
+        "".join(json.dumps({"focus": "helpfulness", "annotator": "Ada", **row}) + "\n" for row in rows)
+    )
     return path
 
 

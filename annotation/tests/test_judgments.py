@@ -13,7 +13,13 @@ from django.utils import timezone
 
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.states import ComparisonState
-from annotation.errors import BatchSealedError, InvalidJudgmentError, LeaseLostError, NotFoundError
+from annotation.errors import (
+    BatchSealedError,
+    ConflictError,
+    InvalidJudgmentError,
+    LeaseLostError,
+    NotFoundError,
+)
 from annotation.models import Batch, Comparison, Judgment, User
 from annotation.services.batches import seal_batch
 from annotation.services.judgments import Answer, retract_judgment, submit_judgment
@@ -35,6 +41,15 @@ def test_the_same_judgment_sent_twice_is_stored_once(ada: User, pairs: Pairs) ->
     first, second = (submit(ada, comparison, uid=uid) for _ in range(2))
     assert first == second
     assert Judgment.objects.count() == 1
+
+
+def test_one_id_cannot_stand_for_two_pairs(ada: User, pairs: Pairs) -> None:
+    first, second = pairs(2)
+    lease_next(annotator=ada, count=2)
+    uid = uuid4()
+    submit(ada, first, uid=uid)
+    with pytest.raises(ConflictError):
+        submit(ada, second, uid=uid)
 
 
 def test_a_complete_comparison_is_given_to_nobody(ada: User, ben: User, pairs: Pairs) -> None:

@@ -59,11 +59,37 @@ def test_a_slot_has_one_holder_whatever_the_code_does(ada: User, ben: User, pair
         Lease.objects.create(comparison=comparison, annotator=ben, slot=0, expires_at=timezone.now())
 
 
+def test_a_pair_held_too_long_comes_back_to_its_holder_when_nobody_else_took_it(
+    ada: User, pairs: Pairs
+) -> None:
+    pairs(2)
+    before = keys(lease_next(annotator=ada, count=2))
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        assert keys(lease_next(annotator=ada, count=2)) == before
+
+
+def test_a_pair_that_went_to_another_does_not_come_back(ada: User, ben: User, pairs: Pairs) -> None:
+    pairs(1)
+    lease_next(annotator=ada)
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        lease_next(annotator=ben)
+        assert lease_next(annotator=ada) == []
+
+
 def test_a_client_cannot_hoard_leases(ada: User, pairs: Pairs) -> None:
-    made = pairs(40)
+    pairs(40)
+    made_up = [f"no such key {i}" for i in range(100)]
     for _ in range(10):
-        lease_next(annotator=ada, count=3, skip=[c.key for c in made[:0]])
+        lease_next(annotator=ada, count=3, skip=made_up)
     assert Lease.objects.filter(annotator=ada).count() == 3
+
+
+def test_pairs_in_the_outbox_make_room_for_the_next(ada: User, pairs: Pairs) -> None:
+    pairs(12)
+    unsent: list[str] = []
+    for _ in range(3):
+        unsent += keys(lease_next(annotator=ada, count=3, skip=unsent))
+    assert len(set(unsent)) == 9
 
 
 def test_the_next_pair_costs_as_many_queries_with_many_rows_as_with_few(
@@ -73,5 +99,5 @@ def test_the_next_pair_costs_as_many_queries_with_many_rows_as_with_few(
     lease_next(annotator=ada)
     with django_assert_max_num_queries(1):
         lease_next(annotator=ada)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         lease_next(annotator=ben)

@@ -139,6 +139,6 @@ def test_a_long_answer_is_shown_as_it_is() -> None:
     ids=lambda text: text[:8],
 )
 def test_hostile_length_is_quick(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()  # CPU time: a guard against quadratic work, not a measurement
     render_markdown(text)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 4

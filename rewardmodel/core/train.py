@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ from rewardmodel.core.report import Reporter, RunFailedError
 from rewardmodel.core.rows import Pair, Row, RowEncoder
 from rewardmodel.core.scorer import score_rows
 from rewardmodel.core.spec import Recipe, TrainRewardModelSpec
-from rewardmodel.core.tuning import TrainingPair, TuningPlan, tune
+from rewardmodel.core.tuning import TrainingPair, TuningPlan, steps_of, tune
+
+FEW_STEPS: Final = 10  # warm-up alone takes 5
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,12 @@ def _learn_by_gradient(
         safety_loss_weight=spec.safety_loss_weight,
         seed=job.seed,
     )
+    steps = len(steps_of(len(data.train), plan))
+    if steps < FEW_STEPS:
+        job.report.note(
+            f"{len(data.train)} pairs make {steps} step{'s' * (steps > 1)}; a smaller pairs_per_step than "
+            f"{spec.pairs_per_step}, or more epochs, teaches more."
+        )
     tune(network, [_training_pair(pair, spec) for pair in data.train], plan, work=job.work, report=job.report)
     job.report.stage("evaluate")
     rows = _rows([*data.own, *data.other])

@@ -72,7 +72,7 @@ def tune(
     optimizer = torch.optim.AdamW(
         parameters, lr=plan.learning_rate, betas=BETAS, eps=EPSILON, weight_decay=WEIGHT_DECAY
     )
-    steps = _steps(len(pairs), plan)
+    steps = steps_of(len(pairs), plan)
     file = work / "tuning.safetensors"
     first = load_checkpoint(file, network, optimizer)
     saved_at = time.monotonic()
@@ -103,7 +103,7 @@ def learning_rate_share(step: int, steps: int) -> float:
     return FLOOR + (1 - FLOOR) * (1 + math.cos(math.pi * fallen)) / 2
 
 
-def _steps(pairs: int, plan: TuningPlan) -> list[list[int]]:
+def steps_of(pairs: int, plan: TuningPlan) -> list[list[int]]:
     """Indices of the pairs of every step of every epoch; an epoch's last step takes what is left over."""
     steps: list[list[int]] = []
     for epoch in range(plan.epochs):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewardmodel.core.spec import Spec, TrainRewardModelSpec
+
+Temperature = Annotated[float, Field(ge=0, le=10)]  # 0 is greedy
 
 
 class RunKind(StrEnum):
@@ -33,15 +35,21 @@ class ImportPolicySpec(Spec):
         description="tiny (a random two-layer Llama for tests), smollm2 (the packaged model), the path of a "
         "Hugging Face directory or GGUF file, or a Hub id where there is a network."
     )
-    template: Literal["model", "chatml", "llama2"] = Field("model", description="Chat template; model: the model's own.")
+    template: Literal["model", "chatml", "llama2"] = Field(
+        "model", description="Chat template; model: the model's own."
+    )
 
 
 class SamplingSpec(Spec):
     """How responses are drawn."""
 
     max_new_tokens: int = Field(128, ge=1, le=8192, description="Longest response in tokens.")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus: smallest set of tokens with this probability.")
-    tokens_per_batch: int = Field(8192, ge=64, description="Token budget of one generated batch, prompt and response.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Nucleus: smallest set of tokens with this probability."
+    )
+    tokens_per_batch: int = Field(
+        8192, ge=64, description="Token budget of one generated batch, prompt and response."
+    )
 
 
 class PromptsSpec(Spec):
@@ -54,8 +62,10 @@ class PromptsSpec(Spec):
 class SampleSpec(SamplingSpec, PromptsSpec):
     """Two responses a dialogue, for annotators to compare (section 3.2.1)."""
 
-    temperatures: tuple[float, ...] = Field(
-        (0.7, 1.0), min_length=1, description="Temperatures to draw from; the two sides of a pair get two different ones."
+    temperatures: tuple[Temperature, ...] = Field(
+        (0.7, 1.0),
+        min_length=1,
+        description="Temperatures to draw from; the two sides of a pair get two different ones.",
     )
 
 
@@ -63,13 +73,19 @@ class RejectionSampleSpec(SamplingSpec, PromptsSpec):
     """K responses a prompt; the best by the reward models becomes a target (section 3.2.3)."""
 
     samples_per_prompt: int = Field(4, ge=1, le=100, description="K.")
-    temperatures: tuple[float, ...] = Field((1.0,), min_length=1, description="Temperatures the K samples cycle through; the paper found 1.2 to 1.3 best at K of 10 to 100.")
+    temperatures: tuple[Temperature, ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="Temperatures the K samples cycle through; the paper found 1.2 to 1.3 best at K of 10 to 100.",
+    )
 
 
 class FinetuneSpec(Spec):
     """Supervised fine-tuning on the winners (sections 3.1 and 3.2.3)."""
 
-    recipe: Literal["lora", "full"] = Field("lora", description="What learns: low-rank adapters, or everything.")
+    recipe: Literal["lora", "full"] = Field(
+        "lora", description="What learns: low-rank adapters, or everything."
+    )
     epochs: int = Field(2, ge=1, le=20, description="Passes over the targets.")
     learning_rate: float = Field(2e-5, gt=0, description="Peak of the cosine schedule, which falls to 10 %.")
     examples_per_step: int = Field(64, ge=1, description="Examples a step, reached by accumulation.")
@@ -77,7 +93,9 @@ class FinetuneSpec(Spec):
     max_length: int = Field(1024, ge=16, le=32768, description="Longest row in tokens.")
     tokens_per_batch: int = Field(4096, ge=64, description="Token budget of one forward pass.")
     lora_rank: int = Field(8, ge=1, le=256, description="Rank of the adapters.")
-    every_iteration: bool = Field(True, description="Use the winners of all earlier iterations too (section 3.2.3).")
+    every_iteration: bool = Field(
+        True, description="Use the winners of all earlier iterations too (section 3.2.3)."
+    )
 
 
 SPECS: Final[Mapping[RunKind, type[Spec]]] = MappingProxyType(

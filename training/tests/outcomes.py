@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from annotation.core.grades import Focus
+from annotation.core.records import Message
 from annotation.services.ingest import NewPair, NewResponse
 from training.core.spec import RunKind
 from training.core.states import IterationState, RunState
@@ -33,7 +34,7 @@ def _data(run: Run) -> Any:
         return {"adapter": True}, "1" * 64
     if run.kind == RunKind.SAMPLE:
         sides = [NewResponse(text=text, policy="V1", run=str(run.uid)) for text in ("One.", "Two.")]
-        question = ({"role": "user", "content": "What is new?"},)
+        question: tuple[Message, ...] = ({"role": "user", "content": "What is new?"},)
         return [NewPair(messages=question, focus=Focus.HELPFULNESS, first=sides[0], second=sides[1])]
     return None
 

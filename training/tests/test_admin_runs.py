@@ -108,7 +108,9 @@ def test_the_page_polls_until_the_run_has_ended(client: Client, run: Run) -> Non
     assert answer.status_code == 286  # htmx asks no more
     assert "1,234" in answer.content.decode()
     assert client.get(place(run, "log")).status_code == 286
-    assert "hx-get" not in text_of(client, place(run)).partition('id="live"')[2]
+    text = text_of(client, place(run))
+    assert place(run, "live") not in text
+    assert place(run, "log") not in text
 
 
 def test_a_failed_run_gives_the_cause_first_and_keeps_the_log_folded(client: Client, run: Run) -> None:

@@ -63,7 +63,7 @@ def test_words_of_an_enumeration_become_choices() -> None:
     field = field_of("focus", SPECS[RunKind.TRAIN_REWARD_MODEL].model_fields["focus"])
     assert isinstance(field, forms.ChoiceField)
     assert field.required
-    assert list(field.choices) == [("helpfulness", "helpfulness"), ("safety", "safety")]
+    assert field.choices == [("helpfulness", "helpfulness"), ("safety", "safety")]
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("0.7, 1", [0.7, 1.0]), ("1.2", [1.2]), (" 1 ,, 2 ", [1, 2])])

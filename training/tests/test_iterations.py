@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from training.tests.outcomes import advance, fail, succeed
 
 pytestmark = pytest.mark.django_db
 
-PARAMS = {RunKind.SAMPLE: {"prompts": 2}, RunKind.REJECTION_SAMPLE: {"prompts": 2}}
+PARAMS: dict[str, Any] = {RunKind.SAMPLE: {"prompts": 2}, RunKind.REJECTION_SAMPLE: {"prompts": 2}}
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ def test_a_stage_without_what_it_needs_says_so(iteration: Iteration) -> None:
 
 
 def test_parameters_are_checked_when_the_iteration_begins(iteration: Iteration) -> None:
-    arguments = {"batch": create_batch(), "policy": iteration.policy, "base": iteration.base}
+    arguments: dict[str, Any] = {"batch": create_batch(), "policy": iteration.policy, "base": iteration.base}
     with pytest.raises(InvalidSpecError, match="prompts"):
         create_iteration(**arguments, params={"sample": {"prompts": 0}})
     with pytest.raises(InvalidSpecError, match="no kind of run named 'dance'"):

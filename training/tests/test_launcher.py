@@ -317,7 +317,7 @@ def test_the_process_sees_no_secrets_and_has_a_session_of_its_own(
         def __init__(self, command: list[str], **options: Any) -> None:
             seen.update(options, command=command)
 
-    monkeypatch.setattr(local.subprocess, "Popen", Popen)
+    monkeypatch.setattr("training.launchers.local.subprocess.Popen", Popen)
     settings.RUN_ENVIRONMENT = {"PATH": "/bin"}
     local._Follower(run, Path("spec.json"))._start(None)
     assert seen["env"] == {"PATH": "/bin"}

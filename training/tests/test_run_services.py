@@ -126,31 +126,6 @@ def test_a_new_stage_begins_at_nothing() -> None:
     assert (run.done, run.total, run.unit, run.percent) == (0, 0, "", None)
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        say("stage", name="s" * 300),
-        say("stage"),
-        say("progress"),
-        say("progress", done=-1, total=2**40, unit="u" * 99),
-        say("progress", done=None, total=float("nan"), unit=None),
-        say("weather" * 9, wet=True),
-        say("note", text="a\x00b\ud800", more=["\x00", {"x": float("inf")}]),
-        say("note", at="yesterday", text="x"),
-        say("note", at="2026-03-01T12:00:00", text="no zone"),
-    ],
-)
-def test_what_no_column_can_hold_costs_neither_the_beat_nor_the_run(event: Event) -> None:
-    run = claimed()
-    assert beat(run, event) == RunState.RUNNING
-    assert len(run.stage) <= 100
-    assert run.done >= 0
-    for row in run.events.all():
-        assert len(row.type) <= 32
-        assert row.at.tzinfo is not None
-        assert "\x00" not in str(row.data)
-
-
 def test_whoever_lost_the_claim_can_neither_beat_nor_end_nor_release() -> None:
     old = claimed()
     runs.release_run(run=Run.objects.get(pk=old.pk), reason="Silent.")

@@ -29,14 +29,16 @@ export class Sender {
     this.#again = true;
     if (this.busy) return;
     this.busy = true;
+    let outcome;
     try {
       while (this.#again) {
         this.#again = false;
-        await this.#exclusively(() => this.#flush());
+        outcome = await this.#exclusively(() => this.#flush());
       }
     } finally {
       this.busy = false;
     }
+    this.#settle(outcome);
   }
 
   // Two tabs share the outbox. The server would take a double as one; the lock saves the second request.
@@ -47,21 +49,17 @@ export class Sender {
   async #flush() {
     for (;;) {
       const entries = await this.outbox.list();
-      if (!entries.length) return this.#settle("clear", []);
+      if (!entries.length) return { state: "clear", entries };
       this.hooks.changed("sending", entries);
       const state = await this.#send(entries[0], entries);
-      if (state) return this.#settle(state, entries);
+      if (state) return { state, entries };
     }
   }
 
   // Returns the state that stops the flush, or "" to go on with the next entry.
   async #send(entry, entries) {
-    let answer;
-    try {
-      answer = await this.api("POST", entry.url, entry.body);
-    } catch {
-      return "offline";
-    }
+    const answer = await this.api("POST", entry.url, entry.body).catch(() => null);
+    if (!answer) return "offline";
     if (answer.status >= 300) {
       const state = hindrance(answer);
       if (state) return state;
@@ -73,13 +71,14 @@ export class Sender {
     return "";
   }
 
-  // An entry that can never succeed; taking back what was never stored goes with it.
+  // An entry that can never succeed. Where it was to be taken back anyway, that goes with it and nothing was lost.
   async #drop(entry, entries, problem) {
-    this.hooks.refused(entry, problem);
-    for (const later of entries) if (later.undoes === entry.body.uid) await this.outbox.remove(later.id);
+    const undone = entries.filter((later) => later.undoes === entry.body.uid);
+    for (const later of undone) await this.outbox.remove(later.id);
+    if (!undone.length) this.hooks.refused(entry, problem);
   }
 
-  #settle(state, entries) {
+  #settle({ state, entries }) {
     clearTimeout(this.#timer);
     this.hooks.changed(state, entries);
     if (state === "clear") return;

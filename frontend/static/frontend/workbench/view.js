@@ -14,7 +14,8 @@ const fill = (box, html) => Object.assign(box, { innerHTML: html });
 
 export function showPair(item) {
   const earlier = item.turns.slice(0, -1);
-  $("place").textContent = `${item.batch} · ${item.focus[0].toUpperCase()}${item.focus.slice(1)}`;
+  const focus = item.focus[0].toUpperCase() + item.focus.slice(1);
+  $("place").replaceChildren(element("span", `${item.batch} · `, { className: "less" }), focus);
   $("guidelines-link").hash = item.focus;
   $("earlier").hidden = !earlier.length;
   $("earlier").open = false;
