@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On a second database, tests that never touch one would only be run again."""
     if config.getoption("--database"):
-        touched = {"db", "transactional_db", "django_db_blocker"}
+        touched = {"db", "transactional_db"}
         kept = [
             i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")
         ]

@@ -11,8 +11,9 @@ from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A
 
 
 def make_home() -> None:
-    """Create the folders that SQLite and the file broker expect to find."""
+    """Create the folders that SQLite, the file broker and the static files expect to find."""
     settings.MARGIN_HOME.mkdir(parents=True, exist_ok=True)
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
     for key in ("data_folder_in", "control_folder"):
         if folder := settings.CELERY_BROKER_TRANSPORT_OPTIONS.get(key):
             Path(folder).mkdir(parents=True, exist_ok=True)

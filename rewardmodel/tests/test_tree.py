@@ -194,8 +194,10 @@ def test_a_long_shared_prompt_is_computed_once() -> None:
 
 def test_rows_that_share_little_stay_rows() -> None:
     # One shared token of 2 x 600: the longer row's attention costs more than the token.
-    batches = plan_batches([[[1, *[2] * 600], [1, *[3] * 600]]], tokens_per_batch=4096)
-    assert [[tree.is_chain for tree in batch.trees] for batch in batches] == [[True, True]]
+    one, other = [1, *[2] * 600], [1, *[3] * 600]
+    for items in ([[one, other]], [[one], [other]]):
+        (batch,) = plan_batches(items, tokens_per_batch=4096)
+        assert [tree.is_chain for tree in batch.trees] == [True, True]
 
 
 def test_an_item_beyond_the_budget_has_a_batch_of_its_own() -> None:

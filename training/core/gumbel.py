@@ -25,7 +25,7 @@ class GumbelMax(LogitsProcessor):
     """Turns the argmax of greedy search into a sample: argmax(logits / T + Gumbel noise) ~ softmax(logits / T).
 
     Unlike `torch.multinomial` on the whole batch, each row draws from a generator of its own, so that a row's
-    sample does not depend on the batch around it (up to float noise, which flips a token about once in a million).
+    sample does not depend on the batch around it, but for rounding, which may decide between near-equal tokens.
     CPU and GPU generators differ: a seed means the same sample on the same kind of device only.
     """
 

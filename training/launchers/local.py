@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from annotation.errors import DomainError
 from training.core.events import EventType, read_events
@@ -136,7 +136,10 @@ class _Follower:
         """A database that does not answer costs a beat, not the run."""
         events, offset = read_events(self.run.folder / "events.jsonl", self.offset)
         try:
-            close_old_connections()
+            if (
+                not connection.in_atomic_block
+            ):  # else the transaction is somebody else's, and so the connection
+                close_old_connections()
             state = runs.beat_run(run=self.run, events=events, events_read=offset)
         except DatabaseError:
             log.warning("beat not stored", run=self.run.pk, exc_info=True)

@@ -104,7 +104,7 @@ def _examples() -> list[Example]:
 
 def _plain_loss(model: Any, example: Example) -> float:
     """All logits of one unpadded row; -log p of token i is read at i - 1."""
-    logits = model(torch.tensor([example.tokens])).logits[0].log_softmax(dim=-1)
+    logits = model(torch.tensor([example.tokens])).logits[0].detach().log_softmax(dim=-1)
     return -sum(float(logits[i - 1, example.tokens[i]]) for i in range(example.start, example.stop))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from annotation.core.records import canonical_json
@@ -54,9 +55,8 @@ def _hash(*parts: object) -> int:
 
 def collect(run: Run) -> list[NewPair]:
     focus_of = {d.key: d.focus for d in dialogues_of(run.inputs["prompts"])}
-    requests = [json.loads(line) for line in (run.folder / "requests.jsonl").read_text().splitlines()]
-    answers = (run.folder / "output" / "responses.jsonl").read_text().splitlines()
-    responses = [_response(run, json.loads(line)) for line in answers]
+    requests = _read_lines(run.folder / "requests.jsonl")
+    responses = [_response(run, row) for row in _read_lines(run.folder / "output" / "responses.jsonl")]
     return [
         NewPair(
             messages=tuple(requests[i]["messages"]),
@@ -66,6 +66,11 @@ def collect(run: Run) -> list[NewPair]:
         )
         for i in range(0, len(requests), 2)
     ]
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """JSON lines end at line feeds alone: answers may hold the other characters that Python calls line ends."""
+    return [json.loads(line) for line in path.read_text().split("\n") if line]
 
 
 def _response(run: Run, row: dict[str, Any]) -> NewResponse:
