@@ -10,20 +10,19 @@ tokenizer; their hashes are kept, and other ones are refused.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from annotation.core.records import canonical_json
+from rewardmodel.core.adapters import save_adapter
 from rewardmodel.core.backbone import (
-    ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     PolicyRef,
     backbone_of,
@@ -87,7 +86,8 @@ def save_network(network: RewardNetwork, recipe: Recipe, directory: Path, ref: P
     save_file(head, directory / HEAD)
     if recipe is Recipe.LORA:
         assert isinstance(network.backbone, PeftModel)  # noqa: S101  # built so above
-        _save_adapter(network.backbone, directory / ADAPTER, ref)
+        (directory / ADAPTER).mkdir()
+        save_adapter(network.backbone, directory / ADAPTER, ref)
     elif recipe is Recipe.FULL:
         assert isinstance(network.backbone, PreTrainedModel)  # noqa: S101  # built so above
         network.backbone.save_pretrained(directory / MODEL)
@@ -135,19 +135,6 @@ def _dtype(manifest: Mapping[str, Any], device: torch.device) -> torch.dtype:
     if manifest["recipe"] == Recipe.PROBE and manifest["dtype"] == "float32":
         return torch.float32
     return torch.float32 if device.type == "cpu" else torch.bfloat16
-
-
-def _save_adapter(model: PeftModel, directory: Path, ref: PolicyRef) -> None:
-    """As PEFT would, but with equal bytes for equal adapters: it writes sets in an order that varies."""
-    directory.mkdir()
-    state = {name: tensor.cpu().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
-    save_file(state, directory / ADAPTER_WEIGHTS, metadata={"format": "pt"})
-    model.peft_config["default"].save_pretrained(str(directory))
-    config = json.loads((directory / ADAPTER_CONFIG).read_bytes())
-    config["target_modules"] = sorted(config["target_modules"])
-    config["base_model_name_or_path"] = ref.name
-    config["inference_mode"] = True
-    (directory / ADAPTER_CONFIG).write_text(canonical_json(config) + "\n", encoding="utf-8")
 
 
 def _load_adapter(backbone: PreTrainedModel, directory: Path) -> nn.Module:

@@ -17,15 +17,12 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
-from safetensors.torch import save_file
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from annotation.core.records import canonical_json
+from rewardmodel.core.adapters import save_adapter
 from rewardmodel.core.backbone import (
-    ADAPTER_CONFIG,
-    ADAPTER_WEIGHTS,
     PolicyRef,
     load_causal_lm,
     load_tokenizer,
@@ -162,7 +159,7 @@ def _publish(job: Job, ref: PolicyRef, model: nn.Module, tokenizer: PreTrainedTo
     if isinstance(model, PreTrainedModel):
         model.save_pretrained(staged)
     else:
-        _save_adapter(model, staged, ref)
+        save_adapter(model, staged, ref)
     tokenizer.save_pretrained(staged)
     fields = {
         "kind": "policy",
@@ -177,19 +174,6 @@ def _publish(job: Job, ref: PolicyRef, model: nn.Module, tokenizer: PreTrainedTo
     }
     write_manifest(staged, fields | ({"adapter": True} if adapter else {}))
     job.publish(staged)
-
-
-def _save_adapter(model: nn.Module, directory: Path, ref: PolicyRef) -> None:
-    """As PEFT would, but with equal bytes for equal adapters, and without this machine's paths."""
-    state = {name: tensor.cpu().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
-    save_file(state, directory / ADAPTER_WEIGHTS, metadata={"format": "pt"})
-    untyped: Any = model
-    untyped.peft_config["default"].save_pretrained(str(directory))
-    config = json.loads((directory / ADAPTER_CONFIG).read_bytes())
-    config["target_modules"] = sorted(config["target_modules"])
-    config["base_model_name_or_path"] = ref.name
-    config["inference_mode"] = True
-    write_atomically(directory / ADAPTER_CONFIG, canonical_json(config) + "\n")
 
 
 def _template(ref: PolicyRef) -> str:
