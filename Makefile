@@ -23,9 +23,9 @@ demo: .venv/.demo ## Start everything on this machine (PORT=8000 MODEL=smollm2)
 test: .venv/.test ## Run every check: lint, types, contracts, tests on SQLite and on PostgreSQL + Redis
 	@$(MAKE) --no-print-directory lint
 	@echo "== Tests on the embedded default (SQLite, broker of files)"
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	@$(BIN)/python -m pytest -n 2 --dist loadscope -q
 	@echo "== Tests on PostgreSQL and Redis"
-	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 2 --dist worksteal -q --database -m "loop or not (e2e or process)"
+	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 2 --dist loadscope -q --database -m "loop or not (e2e or process)"
 
 loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FORMAT=… SEED=0)
 	@if [ -f $(LOOP_HOME)/summary.json ]; then rm -rf $(LOOP_HOME); fi

@@ -26,14 +26,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On a second database, tests that never touch one would only be run again."""
+    """The longest first, so that workers end together; on a second database only what touches one."""
     if config.getoption("--database"):
         touched = {"db", "transactional_db"}
-        kept = [
-            i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")
-        ]
+        kept = [i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+    items.sort(key=lambda item: not item.get_closest_marker("process"))
 
 
 @pytest.fixture(autouse=True)

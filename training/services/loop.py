@@ -25,6 +25,7 @@ from training.models import Iteration, PolicyVersion, Run
 from training.queries import run_with_key
 from training.services import iterations, runs, start
 
+FIRST = "loop/import_policy"  # the key of its first run: a database that has it is the loop's own
 POLL = 0.1  # seconds
 SWEEP = 2.0
 
@@ -68,8 +69,12 @@ class Loop:
         """Go once round; returns the complete iteration.
 
         Raises:
-            LoopError: a run failed.
+            LoopError: a run failed, or the database holds other work, among which simulated judgments have no place.
         """
+        if Batch.objects.exists() and run_with_key(FIRST) is None:
+            raise LoopError(
+                "This database holds other work. Give the loop a house of its own: MARGIN_HOME=var/loop"
+            )
         pool.install_default_prompts()
         guidelines.install_default_guidelines()
         policy = self._import_policy()
@@ -82,9 +87,7 @@ class Loop:
 
     def _import_policy(self) -> PolicyVersion:
         with self._timed("policy") as say:
-            run = start.start_import_policy(
-                name="V0", params={"source": self.plan.model}, key="loop/import_policy"
-            )
+            run = start.start_import_policy(name="V0", params={"source": self.plan.model}, key=FIRST)
             self._wait(run)
             say("V0 from " + self.plan.model)
         return PolicyVersion.objects.get(run=str(run.uid))
