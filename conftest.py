@@ -29,7 +29,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The longest first, so that workers end together; on a second database only what touches one."""
     if config.getoption("--database"):
         touched = {"db", "transactional_db"}
-        kept = [i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")]
+        kept = [
+            i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")
+        ]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
     items.sort(key=lambda item: not item.get_closest_marker("process"))
