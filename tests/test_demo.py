@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.house import House, build_house
+from tests.house import House, build_house, free_port
 
 pytestmark = pytest.mark.process
 
@@ -38,13 +37,6 @@ class Demo:
         form = {"username": name, "password": password[1], "csrfmiddlewaretoken": token[1]}
         browser.post(str(page.url), data=form, headers={"Referer": str(page.url)})
         return browser
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
