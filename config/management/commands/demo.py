@@ -50,7 +50,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         port = options["port"]
         _check_port(port)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job inherits SIGINT as ignored
+            signal.signal(number, _interrupt)
         try:
             call_command("migrate", verbosity=0)
             passwords = self._people()
