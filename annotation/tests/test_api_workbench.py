@@ -62,7 +62,7 @@ def test_nothing_in_the_answer_tells_where_a_response_came_from(
         for response in (comparison.response_a, comparison.response_b):
             assert response.key not in text
             assert f'"{response.pk}"' not in text
-    for word in ("zebra", "temperature", "seed", "response_a", "0.7", "policy", "run"):
+    for word in ("zebra", "temperature", "seed", "response_a", ": 0.7", "policy", "run"):
         assert word not in text
 
 
