@@ -29,6 +29,20 @@ class Guideline(models.Model):
         return f"{self.get_focus_display()} v{self.version}"
 
 
+class GuidelineReading(models.Model):
+    """Somebody confirmed having read a version. What changed since their last one is announced once."""
+
+    guideline = models.ForeignKey(Guideline, on_delete=models.CASCADE, related_name="readings")
+    annotator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="readings")
+    read_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["annotator", "guideline"], name="reading_once")]
+
+    def __str__(self) -> str:
+        return f"{self.guideline} read"
+
+
 class Batch(models.Model):
     """The comparisons of one week: planned, open, sealed."""
 
@@ -40,6 +54,15 @@ class Batch(models.Model):
         default=1000, help_text="Examples held out for testing at sealing; small batches hold out a share."
     )
     seed = models.PositiveIntegerField(default=0, help_text="Fixes side order and hold-out.")
+    turn_limit = models.PositiveSmallIntegerField(
+        default=4, help_text="User turns that a dialogue written live may have; 0: nobody writes prompts."
+    )
+    daily_target = models.PositiveIntegerField(
+        default=0, help_text="Judgments that one person is asked for a day; 0: no target."
+    )
+    shows_agreement = models.BooleanField(
+        default=True, help_text="Annotators see how often they agree with the others."
+    )
     opened_at = models.DateTimeField(null=True, blank=True)
     sealed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -36,6 +36,14 @@ class User(AbstractUser):
     imported = models.BooleanField(
         default=False, help_text="Stands for an annotator of an imported file; cannot sign in."
     )
+    safety_consent_at = models.DateTimeField(
+        null=True, blank=True, help_text="When this person agreed to see safety pairs; empty: gets none."
+    )
+    preferences = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="How the workbench looks and is driven (annotation.core.preferences).",
+    )
 
     class Meta:
         constraints = [one_of("role", Role, "user_role_is_legal")]

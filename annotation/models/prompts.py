@@ -83,6 +83,9 @@ class Response(models.Model):
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
     finish_reason = models.CharField(max_length=16, blank=True)
     run = models.CharField(max_length=36, blank=True, help_text="Uid of the run that sampled it.")
+    leak = models.CharField(
+        max_length=100, blank=True, help_text="Words in it that name a model or its maker; empty: none found."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
