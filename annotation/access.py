@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from annotation.errors import ForbiddenError, NotFoundError
-from annotation.models import Batch, Role, Snapshot, User
+from annotation.core.states import BatchState
+from annotation.errors import BatchSealedError, ForbiddenError, NotFoundError
+from annotation.models import Batch, Judgment, Role, Snapshot, User
 
 Visitor = User | AnonymousUser
 
@@ -35,3 +38,36 @@ def snapshot_for(user: User, pk: int) -> Snapshot:
     if snapshot is None:
         raise NotFoundError("There is no such snapshot.")
     return snapshot
+
+
+def judgments_of(user: User) -> QuerySet[Judgment]:
+    """This person's own judgments that count, the newest first, with the pairs they are on."""
+    return (
+        Judgment.objects.effective()
+        .filter(annotator=user)
+        .select_related("comparison__batch", "comparison__dialogue")
+        .select_related("comparison__response_a", "comparison__response_b")
+        .order_by("-created_at", "-pk")
+    )
+
+
+def last_judgment_of(user: User) -> Judgment | None:
+    """The newest one, if its week is still open."""
+    newest = judgments_of(user).first()
+    return newest if newest is not None and newest.comparison.batch.state == BatchState.OPEN else None
+
+
+def open_judgment_of(user: User, uid: UUID) -> Judgment:
+    """One of their own, to be changed.
+
+    Raises:
+        NotFoundError: it is not theirs, or was taken back or replaced.
+        BatchSealedError: its week is over.
+    """
+    judgment = judgments_of(user).filter(uid=uid).first()
+    if judgment is None:
+        raise NotFoundError("There is no such judgment of yours, or you have changed it since.")
+    batch = judgment.comparison.batch
+    if batch.state != BatchState.OPEN:
+        raise BatchSealedError(f"{batch.name} is {batch.state}: its judgments cannot be changed any more.")
+    return judgment

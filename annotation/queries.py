@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from django.db.models import Count, Max, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState, ComparisonState
-from annotation.models import Batch, Comparison, Guideline, Judgment, Lease, User
+from annotation.models import Batch, Comparison, Guideline, GuidelineReading, Judgment, Lease, Pass, User
 
 
 def judged_comparisons(batches: Sequence[Batch]) -> QuerySet[Comparison]:
@@ -43,6 +44,38 @@ def guidelines_in_force() -> list[Guideline]:
     return list(Guideline.objects.filter(wanted).order_by("focus"))
 
 
+def guideline_story() -> list[list[Guideline]]:
+    """For each focus that has any its versions, the newest first."""
+    rows = Guideline.objects.order_by("focus", "-version")
+    return [list(versions) for _, versions in groupby(rows, key=lambda row: row.focus)]
+
+
+def guideline_ids() -> dict[str, int]:
+    """The primary key of the version in force, by focus. Versions only grow, and so do keys."""
+    newest = Guideline.objects.order_by().values("focus").annotate(newest=Max("pk"))
+    return dict(newest.values_list("focus", "newest"))
+
+
+def guideline_in_force(focus: str) -> Guideline | None:
+    return Guideline.objects.filter(focus=focus).order_by("-version").first()
+
+
+def guideline_with(pk: int) -> Guideline | None:
+    return Guideline.objects.filter(pk=pk).first()
+
+
+def last_read(annotator: User, focus: str) -> Guideline | None:
+    """The newest version for a focus that this person has confirmed to have read."""
+    read = Guideline.objects.filter(readings__annotator=annotator, focus=focus)
+    return read.order_by("-version").first()
+
+
+def last_readings(annotator: User) -> dict[str, int]:
+    """The primary key of the newest confirmed version, by focus."""
+    read = GuidelineReading.objects.filter(annotator=annotator).order_by().values("guideline__focus")
+    return dict(read.annotate(newest=Max("guideline")).values_list("guideline__focus", "newest"))
+
+
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
     comparisons: int
@@ -60,9 +93,13 @@ def batch_progress(batch: Batch) -> BatchProgress:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorDay:
+    """`waiting` counts by focus what this person may be given; `safety_waiting` what they would be given too if
+    they agreed to see safety pairs."""
+
     today: int
     batch: int
     waiting: dict[str, int]
+    safety_waiting: int = 0
 
 
 def annotator_day(annotator: User, batch: Batch | None) -> AnnotatorDay:
@@ -76,13 +113,17 @@ def annotator_day(annotator: User, batch: Batch | None) -> AnnotatorDay:
         Comparison.objects.waiting()
         .filter(batch=batch)
         .exclude(judgments__in=mine)
+        .exclude(passes__in=Pass.objects.standing().filter(annotator=annotator))
         .with_free_slot(timezone.now(), overlap=batch.overlap, beside=annotator.pk)
         .values_list("focus")
         .annotate(n=Count("pk", distinct=True))
         .order_by()
     )
     waiting = {str(focus): 0 for focus in Focus} | dict(left)
-    return AnnotatorDay(today, mine.filter(comparison__batch=batch).count(), waiting)
+    refused = {focus: waiting.pop(focus) for focus in Focus if focus not in annotator.focuses}
+    return AnnotatorDay(
+        today, mine.filter(comparison__batch=batch).count(), waiting, refused.get(Focus.SAFETY, 0)
+    )
 
 
 def batch_named(name: str) -> Batch | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+from django.utils import timezone
+
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.models import Batch, Comparison, Judgment, User
 from annotation.services.batches import create_batch, open_batch
@@ -14,7 +16,9 @@ from annotation.services.leases import lease_next
 from training.models import PolicyVersion
 
 
-def make_user(name: str, **columns: Any) -> User:
+def make_user(name: str, *, safety: bool = True, **columns: Any) -> User:
+    """Somebody who agreed to see safety pairs, unless told otherwise."""
+    columns.setdefault("safety_consent_at", timezone.now() if safety else None)
     return User.objects.create_user(
         username=name, password="correct horse battery", pseudonym=f"annotator-{name}", **columns
     )

@@ -6,27 +6,30 @@ policy, temperature or order of rows reaches the page.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 
-from annotation.api.lean import lean_view, read_body
+from annotation.api.bodies import Body, Comment, Key, Milliseconds, RowId
+from annotation.api.items import item_of
+from annotation.api.lean import lean_view, read_body, stored_answer
 from annotation.api.problems import InvalidRequestError
 from annotation.core.grades import Choice, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.errors import InvalidJudgmentError, NotFoundError
-from annotation.models import Comparison, Judgment, Role, User
-from annotation.queries import annotator_day, batch_seed, lease_expiries, open_batch
-from annotation.rendering import render_markdown
+from annotation.models import Role, User
+from annotation.queries import annotator_day, batch_seed, guideline_ids, lease_expiries, open_batch
 from annotation.services.judgments import Answer, retract_judgment, submit_judgment
 from annotation.services.leases import lease_next
 
 MOST_AT_ONCE: Final = 10
+# How many pairs the page keeps behind the one on the screen. Where plenty wait, enough for a train ride without a
+# connection; where few do, others want them too.
+READY: Final = 3
+TAKEN_ALONG: Final = 20
+PLENTY: Final = 200
 LONGEST_SKIP: Final = 200  # keys; a browser that was offline for a day may hold this many
 EXCLUDED_BIN: Final = "other_safe"
 WHY_EXCLUDED: Final = (
@@ -35,31 +38,20 @@ WHY_EXCLUDED: Final = (
 )
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-def _without_nul(text: Any) -> Any:
-    # PostgreSQL stores every character but this one.
-    if isinstance(text, str) and "\0" in text:
-        raise PydanticCustomError("nul", "A NUL character cannot be stored")
-    return text
-
-
-class JudgmentBody(_Body):
+class JudgmentBody(Body):
     """One forced choice, by sides of the screen."""
 
     uid: UUID
-    comparison: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    comparison: Key
     side: Literal["left", "right"]
     grade: Grade
     safety: SafetyLabel | Literal["other_safe"] | None = None
-    comment: Annotated[str, BeforeValidator(_without_nul), Field(max_length=4000)] = ""
-    active_ms: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    guideline: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    comment: Comment = ""
+    active_ms: Milliseconds | None = None
+    guideline: RowId | None = None
 
 
-class RetractionBody(_Body):
+class RetractionBody(Body):
     """`uid` names the taking back itself, so that sending it twice is one."""
 
     uid: UUID
@@ -71,9 +63,9 @@ def next_pairs(request: HttpRequest, annotator: User) -> JsonResponse:
     count, skip = _count(request.GET.get("count", "1")), _skip(request.GET.get("skip", ""))
     found = lease_next(annotator=annotator, count=count, skip=skip)
     expiries = lease_expiries(annotator, found)
-    items = [_item(comparison, annotator, expiries.get(comparison.pk)) for comparison in found]
+    items = [item_of(comparison, annotator, expiries.get(comparison.pk)) for comparison in found]
     day = _day(annotator) if not skip or len(found) < count else None
-    return JsonResponse({"items": items, "day": day})
+    return JsonResponse({"items": items, "day": day, "guidelines": guideline_ids()})
 
 
 @lean_view("POST", Role.ANNOTATOR)
@@ -96,7 +88,7 @@ def judgments(request: HttpRequest, annotator: User) -> JsonResponse:
             guideline=body.guideline,
         ),
     )
-    return _stored(judgment, began)
+    return stored_answer(judgment, began)
 
 
 @lean_view("POST", Role.ANNOTATOR)
@@ -104,13 +96,7 @@ def retract(request: HttpRequest, annotator: User, uid: UUID) -> JsonResponse:
     """Take a judgment back; its pair returns to its annotator."""
     began = timezone.now()
     body = read_body(request, RetractionBody)
-    return _stored(retract_judgment(annotator=annotator, uid=uid, retraction=body.uid), began)
-
-
-def _stored(row: Judgment, began: datetime) -> JsonResponse:
-    # A row from before this request is the answer to one that was sent twice.
-    status = 201 if row.created_at >= began else 200
-    return JsonResponse({"uid": str(row.uid), "stored_at": row.created_at}, status=status)
+    return stored_answer(retract_judgment(annotator=annotator, uid=uid, retraction=body.uid), began)
 
 
 def _choice(body: JudgmentBody, annotator: User) -> Choice:
@@ -121,28 +107,19 @@ def _choice(body: JudgmentBody, annotator: User) -> Choice:
     return left if body.side == "left" else left.other
 
 
-def _item(comparison: Comparison, annotator: User, expires_at: datetime | None) -> dict[str, Any]:
-    left = left_choice(seed=comparison.batch.seed, comparison=comparison.key, annotator=annotator.pseudonym)
-    a, b = comparison.response_a.text, comparison.response_b.text
-    on_left, on_right = (a, b) if left is Choice.A else (b, a)
-    return {
-        "key": comparison.key,
-        "batch": comparison.batch.name,
-        "focus": comparison.focus,
-        "turns": [
-            {"role": turn["role"], "html": render_markdown(turn["content"])}
-            for turn in comparison.dialogue.messages
-        ],
-        "left": {"html": render_markdown(on_left)},
-        "right": {"html": render_markdown(on_right)},
-        "expires_at": expires_at,
-    }
-
-
 def _day(annotator: User) -> dict[str, Any]:
     batch = open_batch()
     day = annotator_day(annotator, batch)
-    return {"today": day.today, "batch": day.batch, "waiting": day.waiting, "open": batch is not None}
+    many = sum(day.waiting.values()) >= PLENTY
+    return {
+        "today": day.today,
+        "batch": day.batch,
+        "waiting": day.waiting,
+        "safety_waiting": day.safety_waiting,
+        "open": batch is not None,
+        "target": batch.daily_target if batch else 0,
+        "stock": TAKEN_ALONG if many else READY,
+    }
 
 
 def _count(text: str) -> int:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
+from annotation.core.grades import Focus
 from annotation.models.fields import one_of, word_field
 
 
@@ -51,3 +52,9 @@ class User(AbstractUser):
     def may(self, role: Role) -> bool:
         """Whether this person has the role or one above it."""
         return self.is_active and (self.is_superuser or Role(self.role).includes(role))
+
+    @property
+    def focuses(self) -> tuple[Focus, ...]:
+        """What this person may be given: safety pairs go to those who agreed to see them, and to nobody else."""
+        agreed = self.safety_consent_at is not None or self.imported
+        return tuple(Focus) if agreed else (Focus.HELPFULNESS,)

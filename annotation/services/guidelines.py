@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
+from django.utils import timezone
 
 from annotation.core.grades import Focus
-from annotation.errors import DomainError
-from annotation.models import Guideline
+from annotation.errors import ConflictError, DomainError
+from annotation.models import Comparison, Guideline, GuidelineReading, GuidelineReport, User
 
 FOLDER = Path(__file__).resolve().parent.parent / "guidelines"
 
@@ -27,6 +29,41 @@ def add_guideline(*, focus: Focus, text: str) -> Guideline:
     if newest is not None and newest.text == text:
         return newest
     return Guideline.objects.create(focus=focus, version=_last_version(focus) + 1, text=text)
+
+
+@transaction.atomic
+def confirm_reading(*, annotator: User, guideline: Guideline) -> GuidelineReading:
+    """Somebody says that they have read this version; saying it again changes nothing."""
+    return GuidelineReading.objects.get_or_create(annotator=annotator, guideline=guideline)[0]
+
+
+def report_guideline(
+    *, annotator: User, guideline: Guideline, uid: UUID, text: str, comparison_key: str | None = None
+) -> GuidelineReport:
+    """A bug in the guidelines, with the pair at hand; the same `uid` again changes nothing.
+
+    Raises:
+        DomainError: the report says nothing.
+        ConflictError: somebody else used the `uid`.
+    """
+    if not text.strip():
+        raise DomainError("Say what is wrong, unclear or missing. Nothing was stored.")
+    # Only a pair that this person has or had in hand is named.
+    pair = Comparison.objects.filter(key=comparison_key, leases__annotator=annotator).first()
+    columns = {"guideline": guideline, "text": text.strip(), "comparison": pair}
+    try:
+        with transaction.atomic():
+            return GuidelineReport.objects.get_or_create(uid=uid, annotator=annotator, defaults=columns)[0]
+    except IntegrityError:
+        raise ConflictError("This id was used already. Nothing was stored.") from None
+
+
+@transaction.atomic
+def handle_report(*, report: GuidelineReport, by: User) -> None:
+    """Somebody who writes the guidelines has dealt with it."""
+    GuidelineReport.objects.filter(pk=report.pk, handled_at=None).update(
+        handled_by=by, handled_at=timezone.now()
+    )
 
 
 @transaction.atomic

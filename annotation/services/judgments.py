@@ -13,16 +13,15 @@ from django.utils import timezone
 
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
-from annotation.core.states import BatchState, ComparisonState
+from annotation.core.states import ComparisonState
 from annotation.errors import (
-    BatchSealedError,
     ConflictError,
     InvalidJudgmentError,
     LeaseLostError,
     NotFoundError,
 )
 from annotation.models import Comparison, Guideline, Judgment, Lease, User
-from annotation.services.locks import share_batch
+from annotation.services.locks import lock_comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ def _submit(
         if earlier.comparison.key != comparison_key:
             raise ConflictError("This judgment's id was used for another pair already. Nothing was stored.")
         return earlier
-    comparison = _lock_comparison(comparison_key)
+    comparison = lock_comparison(comparison_key)
     _check_label(comparison.focus, answer.safety)
     _claim_lease(comparison, annotator)
     previous = comparison.judgments.filter(annotator=annotator, current=True).first()
@@ -100,7 +99,7 @@ def retract_judgment(*, annotator: User, uid: UUID, retraction: UUID | None = No
     if (earlier := Judgment.objects.filter(uid=retraction, annotator=annotator).first()) is not None:
         return earlier
     judgment = _stored(annotator, uid)
-    comparison = _lock_comparison(judgment.comparison.key)
+    comparison = lock_comparison(judgment.comparison.key)
     judgment.refresh_from_db()
     if not judgment.current or judgment.retracted:
         raise LeaseLostError("That judgment was changed already. Nothing was taken back.")
@@ -129,19 +128,6 @@ def _stored(annotator: User, uid: UUID, comparison_key: str | None = None) -> Ju
     return row
 
 
-def _lock_comparison(key: str) -> Comparison:
-    """The comparison, with its batch locked against sealing until the judgment is in."""
-    comparison = Comparison.objects.filter(key=key).select_related("batch").first()
-    if comparison is None:
-        raise NotFoundError("There is no such comparison.")
-    batch = share_batch(comparison.batch_id)
-    if batch.state != BatchState.OPEN:
-        raise BatchSealedError(
-            f"{batch.name} is {batch.state}: it takes no more judgments. This one was not stored."
-        )
-    return Comparison.objects.select_for_update(of=("self",)).select_related("batch").get(pk=comparison.pk)
-
-
 def _check_label(focus: str, label: SafetyLabel | None) -> None:
     if focus == Focus.SAFETY and label is None:
         raise InvalidJudgmentError(
@@ -159,8 +145,8 @@ def _claim_lease(comparison: Comparison, annotator: User) -> None:
 
 
 def _guideline(pk: int | None, focus: str) -> Guideline | None:
-    rows = Guideline.objects.filter(focus=focus)
-    return rows.filter(pk=pk).first() if pk is not None else rows.first()
+    """The version that the person says they have read, if there is such a one for this focus."""
+    return Guideline.objects.filter(focus=focus, pk=pk).first() if pk is not None else None
 
 
 def _append(previous: Judgment | None, **columns: object) -> Judgment:

@@ -11,22 +11,22 @@ from django.utils import timezone
 
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState, ComparisonState
+from annotation.errors import LeaseLostError
 from annotation.models import Batch, Comparison, Lease, User
 
 ATTEMPTS = 8
-MOST_HELD = 6  # pairs in one person's hands, twice what the page prefetches
+MOST_HELD = 24  # pairs in one person's hands; the page takes so many along only where many wait
 MOST_UNSENT = 24  # as many more may wait in the page's outbox
 
 
-def lease_next(
-    *, annotator: User, count: int = 1, skip: Iterable[str] = (), focuses: Sequence[Focus] = tuple(Focus)
-) -> list[Comparison]:
+def lease_next(*, annotator: User, count: int = 1, skip: Iterable[str] = ()) -> list[Comparison]:
     """Up to `count` comparisons for this person, those already held first.
 
     Asking again returns the same pairs, so a reload or a second tab takes nothing away from others. `skip`
     names keys that the client still has in its outbox.
     """
     now = timezone.now()
+    focuses = annotator.focuses
     held = _held(annotator, now)
     unsent = set(skip) & {c.key for c in held}
     chosen = [c for c in held if c.key not in unsent and c.focus in focuses][:count]
@@ -36,6 +36,30 @@ def lease_next(
         chosen.append(taken)
         room -= 1
     return chosen
+
+
+@transaction.atomic
+def lease_again(*, comparison: Comparison, annotator: User) -> None:
+    """Give a pair back to somebody who let it go; `comparison` is locked.
+
+    Raises:
+        LeaseLostError: all its slots went to others meanwhile.
+    """
+    if Lease.objects.filter(comparison=comparison, annotator=annotator).exists():
+        return
+    try:
+        with transaction.atomic():
+            _occupy(comparison, annotator, timezone.now())
+    except IntegrityError:
+        raise LeaseLostError(
+            "This pair went to somebody else meanwhile. It cannot come back to you."
+        ) from None
+
+
+@transaction.atomic
+def give_back(*, annotator: User, focus: Focus) -> int:
+    """Let go of this person's unjudged pairs of a focus; returns how many."""
+    return Lease.objects.filter(annotator=annotator, judged=False, comparison__focus=focus).delete()[0]
 
 
 def _held(annotator: User, now: datetime) -> list[Comparison]:

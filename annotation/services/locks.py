@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.db import connection
 
-from annotation.models import Batch
+from annotation.core.states import BatchState
+from annotation.errors import BatchSealedError, NotFoundError
+from annotation.models import Batch, Comparison
 
 
 def share_batch(pk: int) -> Batch:
@@ -16,3 +18,21 @@ def share_batch(pk: int) -> Batch:
     if connection.vendor != "postgresql":
         return Batch.objects.get(pk=pk)
     return Batch.objects.raw("SELECT * FROM annotation_batch WHERE id = %s FOR SHARE", [pk])[0]
+
+
+def lock_comparison(key: str) -> Comparison:
+    """The comparison, with its batch locked against sealing until what is said of it is in.
+
+    Raises:
+        NotFoundError: there is none with this key.
+        BatchSealedError: its week takes nothing more.
+    """
+    comparison = Comparison.objects.filter(key=key).select_related("batch").first()
+    if comparison is None:
+        raise NotFoundError("There is no such comparison.")
+    batch = share_batch(comparison.batch_id)
+    if batch.state != BatchState.OPEN:
+        raise BatchSealedError(
+            f"{batch.name} is {batch.state}: it takes no more judgments. This one was not stored."
+        )
+    return Comparison.objects.select_for_update(of=("self",)).select_related("batch").get(pk=comparison.pk)

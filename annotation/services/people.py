@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from typing import Any
 
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.core.grades import Focus
+from annotation.core.preferences import complete
 from annotation.core.records import content_key
 from annotation.models import Role, User
+from annotation.services.leases import give_back
 
 
 @transaction.atomic
@@ -30,3 +36,21 @@ def ensure_person(*, username: str, password: str, role: Role) -> User:
     user.set_password(password)
     user.save()
     return user
+
+
+@transaction.atomic
+def set_safety_consent(*, annotator: User, agreed: bool) -> User:
+    """Agree to be given safety pairs, or stop: what is in their hands and unjudged then goes back to others."""
+    User.objects.filter(pk=annotator.pk).update(safety_consent_at=timezone.now() if agreed else None)
+    if not agreed:
+        give_back(annotator=annotator, focus=Focus.SAFETY)
+    annotator.refresh_from_db(fields=["safety_consent_at"])
+    return annotator
+
+
+@transaction.atomic
+def set_preferences(*, annotator: User, preferences: dict[str, Any]) -> dict[str, Any]:
+    """Store how the workbench looks and is driven; `preferences` has been checked."""
+    annotator.preferences = complete(preferences)
+    annotator.save(update_fields=["preferences"])
+    return complete(annotator.preferences)

@@ -15,6 +15,7 @@ from annotation.api.lean import BODY_LIMIT
 from annotation.core.grades import Choice, Focus
 from annotation.core.ordering import left_choice
 from annotation.models import Batch, Comparison, Judgment, User
+from annotation.queries import guidelines_in_force
 from annotation.services.batches import seal_batch
 from annotation.services.guidelines import install_default_guidelines
 
@@ -50,7 +51,15 @@ def test_the_next_pairs_come_with_their_dialogue_and_two_sides(
     sides = item["left"]["html"] + item["right"]["html"]
     assert "A first answer to 0." in sides
     assert "Another answer to 0!" in sides
-    assert answer["day"] == {"today": 0, "batch": 0, "waiting": {"helpfulness": 4, "safety": 0}, "open": True}
+    assert answer["day"] == {
+        "today": 0,
+        "batch": 0,
+        "waiting": {"helpfulness": 4, "safety": 0},
+        "safety_waiting": 0,
+        "open": True,
+        "target": 0,
+        "stock": 3,
+    }
 
 
 def test_nothing_in_the_answer_tells_where_a_response_came_from(
@@ -100,7 +109,8 @@ def test_a_judgment_keeps_comment_time_and_the_version_of_the_guidelines(
     client = as_user(ada)
     (comparison,) = pairs(1)
     client.get(NEXT)
-    post(client, body(comparison, comment="  Close. ", active_ms=4200))
+    version = guidelines_in_force()[0].pk
+    post(client, body(comparison, comment="  Close. ", active_ms=4200, guideline=version))
     stored = Judgment.objects.get()
     assert (stored.comment, stored.active_ms, str(stored.guideline)) == ("Close.", 4200, "helpfulness v1")
 
@@ -284,15 +294,16 @@ def test_answers_are_kept_by_no_cache(ada: User, as_user: AsUser) -> None:
     assert "no-store" in as_user(ada).get(NEXT)["Cache-Control"]
 
 
-def test_asking_for_pairs_in_hand_costs_four_queries_however_many_there_are(
+def test_asking_for_pairs_in_hand_costs_five_queries_however_many_there_are(
     ada: User, pairs: Pairs, as_user: AsUser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    # Session, user, leased pairs, their expiries. A key to skip makes it a page that has begun: no counts.
+    # Session, user, leased pairs, their expiries, the guidelines in force. A key to skip: a page that has begun, so
+    # no counts.
     client = as_user(ada)
     pairs(30)
     skip = "0" * 32
     client.get(NEXT, {"count": "3", "skip": skip})
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         client.get(NEXT, {"count": "3", "skip": skip})
 
 
