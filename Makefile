@@ -12,7 +12,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test loop bench-tree lint format setup setup-test clean
+.PHONY: help demo test loop bench-tree lint format messages setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,11 @@ lint: .venv/.test ## Ruff, mypy --strict, import contracts, migrations, docker-c
 
 format: .venv/.test ## Let ruff format and mend the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check --fix -q .
+
+messages: .venv/.test ## Collect the sentences to translate into locale/, and compile them (needs GNU gettext)
+	@$(BIN)/python manage.py makemessages --all --no-location --no-wrap -d django --ignore .venv --ignore var
+	@$(BIN)/python manage.py makemessages --all --no-location --no-wrap -d djangojs --ignore .venv --ignore var
+	@$(BIN)/python manage.py compilemessages --ignore .venv -v 0
 
 setup: .venv/.demo ## Only the set-up of make demo
 setup-test: .venv/.test ## Only the set-up of make test

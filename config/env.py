@@ -23,6 +23,19 @@ def words(name: str, default: str = "") -> list[str]:
     return [word for raw in text(name, default).split(",") if (word := raw.strip())]
 
 
+def pairs(name: str) -> dict[str, str]:
+    """A comma-separated list of name=value. A complaint never repeats a value: it may be a secret."""
+    found: dict[str, str] = {}
+    for word in words(name):
+        key, _, value = word.partition("=")
+        if not (key.strip() and value.strip()):
+            raise ImproperlyConfigured(
+                f"{name} must be a list of name=value. Example: {name}=host=key,host:8080=key"
+            )
+        found[key.strip().lower()] = value.strip()
+    return found
+
+
 def flag(name: str, *, default: bool) -> bool:
     raw = os.environ.get(name)
     if raw is None:

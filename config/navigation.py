@@ -7,9 +7,21 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from annotation.models import Role, User
+
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Groups of links in the shape that unfold reads."""
+    """Groups of links in the shape that unfold reads. Who reviews and does nothing else sees that alone."""
+    review = {
+        "title": "Review",
+        "separator": True,
+        "items": [
+            _list("Flags", "flag", "annotation_pass"),
+            _list("Reports on guidelines", "rate_review", "annotation_guidelinereport"),
+        ],
+    }
+    if not (isinstance(request.user, User) and request.user.may(Role.RESEARCHER)):
+        return [review]
     return [
         {"items": [_item("This week", "calendar_view_week", "index")]},
         {
@@ -26,6 +38,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _list("Snapshots", "lock", "annotation_snapshot"),
             ],
         },
+        review,
         {
             "title": "Models",
             "separator": True,

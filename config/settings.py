@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -79,6 +80,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
             ],
         },
     }
@@ -120,6 +122,8 @@ LOGIN_REDIRECT_URL = reverse_lazy("frontend:home")
 LOGOUT_REDIRECT_URL = reverse_lazy("frontend:sign-in")
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
+LOCALE_PATHS = [str(BASE_DIR / "locale")]
 TIME_ZONE = env.text("TIME_ZONE", "UTC")
 USE_TZ = True
 
@@ -209,6 +213,11 @@ RUN_THREADS = int(
     env.number("RUN_THREADS", 0)
 )  # CPU threads of a run's process; 0: as many as there are cores
 LEASE_SECONDS = env.number("LEASE_SECONDS", 1800)
+# Seconds. A live prompt whose answers took longer than LIVE_SECONDS has failed, whoever still writes.
+LIVE_SECONDS = env.number("LIVE_SECONDS", 180)
+LIVE_STALL = env.number("LIVE_STALL", 30)  # without new text; twice as long for the first
+LIVE_STREAMS = int(env.number("LIVE_STREAMS", 8))  # a web process carries at once; each takes a thread
+RESPONSE_SERVER_KEYS = env.pairs("RESPONSE_SERVER_KEYS")
 WORKER_TIED = env.flag("WORKER_TIED", default=False)  # end with the process that started this one
 RUN_SWEEP = env.number("RUN_SWEEP", 5)
 CELERY_BEAT_SCHEDULE = {

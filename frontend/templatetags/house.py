@@ -8,8 +8,10 @@ from django.utils.safestring import SafeString, mark_safe
 
 from annotation.models import Role, User
 from annotation.rendering import render_markdown
+from frontend.scale import ACTIONS, KEY_NAMES
 
 register = template.Library()
+DEFAULT_KEYS = {action.name: action.key for action in ACTIONS}
 
 
 @register.filter
@@ -25,6 +27,8 @@ def markdown(text: str) -> SafeString:
 
 
 @register.simple_tag
-def key(name: str) -> SafeString:
-    """A key of the keyboard. A hint for eyes alone: what it does is told beside it."""
-    return format_html('<kbd aria-hidden="true">{}</kbd>', name)
+def key(action: str) -> SafeString:
+    """The key of an action, until the script puts the person's own in its place. A hint for eyes alone: what it
+    does is told beside it."""
+    shown = KEY_NAMES.get(DEFAULT_KEYS[action], DEFAULT_KEYS[action])
+    return format_html('<kbd aria-hidden="true" data-action="{}">{}</kbd>', action, shown)

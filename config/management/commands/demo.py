@@ -27,6 +27,7 @@ from training.launchers.children import Child, Children, clock_worker, run_worke
 from training.models import Iteration, PolicyVersion, Run
 from training.queries import latest_iteration
 from training.services import iterations, start
+from training.services.policies import set_endpoint
 from training.services.references import place_of
 
 PEOPLE = (("ada", Role.ANNOTATOR), ("ben", Role.ANNOTATOR), ("rosa", Role.RESEARCHER))
@@ -123,6 +124,8 @@ class Command(BaseCommand):
         with Children(server) if server else Children() as answering:
             if server:
                 _wait_for(f"http://127.0.0.1:{answer_port}/health", answering)
+                # Only now: a page that offers live prompts must not find a server that still loads.
+                set_endpoint(policy=policy, endpoint=f"http://127.0.0.1:{answer_port}")
             self.stdout.write(_welcome(address, passwords, answer_port if server else None))
             self.stdout.flush()
             while True:
@@ -166,7 +169,7 @@ def _web(port: int) -> Child:
         "--port",
         str(port),
     ]
-    command += ["--workers", "1", "--blocking-threads", "4", "config.wsgi:application"]
+    command += ["--workers", "1", "--blocking-threads", "16", "config.wsgi:application"]
     return Child("web", command, settings.MARGIN_HOME / "logs" / "web.log")
 
 

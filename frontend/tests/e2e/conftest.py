@@ -109,7 +109,9 @@ def bench(context: BrowserContext, sign_in: Callable[[User], None], ada: User) -
         sign_in(ada)
         page = context.new_page()
         page.goto("/rate")
-        page.wait_for_selector("#pair:not(.waiting)")
+        page.locator("#pair:not(.waiting), #cover").and_(page.locator(":visible")).wait_for()
+        if page.is_visible("#cover"):
+            page.keyboard.press("Enter")
         return page
 
     return open_bench

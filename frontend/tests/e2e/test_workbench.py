@@ -14,7 +14,6 @@ from annotation.core.grades import Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.models import Batch, Comparison, Judgment, User
 from annotation.services.batches import seal_batch
-from annotation.services.guidelines import install_default_guidelines
 from annotation.services.leases import lease_next
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def by_prompt(page: Page) -> Comparison:
 
 
 def test_three_pairs_are_rated_by_keyboard_alone(bench: Bench, pairs: Pairs, ada: User) -> None:
-    install_default_guidelines()
     pairs(3)
     page = bench()
     expected = {}
@@ -75,7 +73,7 @@ def test_three_pairs_are_rated_by_keyboard_alone(bench: Bench, pairs: Pairs, ada
     rows = Judgment.objects.all()
     assert {row.comparison.key: (row.choice, row.grade) for row in rows} == expected
     assert {row.comment for row in rows} == {"Why 1? Because u asked."}
-    assert all(row.guideline is not None and (row.active_ms or 0) > 0 for row in rows)
+    assert all((row.active_ms or 0) > 0 for row in rows)
     page.wait_for_selector("#rest:not([hidden])")
     assert page.inner_text("#rest-words").startswith("You have made 3 judgments today.")
 
@@ -113,7 +111,7 @@ def test_safety_asks_for_a_label_and_refuses_the_fourth_bin(bench: Bench, pairs:
     assert page.inner_text("#sentence") == "Response 2 is better. And which are safe?"
     page.keyboard.press("Enter")
     assert "Say also which of the two are safe" in page.inner_text("#sentence")
-    page.keyboard.press("f")
+    page.get_by_text("only Response 1 is safe", exact=True).click(force=True)
     assert "If only Response 1 is safe, choose Response 1" in page.inner_text("#sentence")
     page.keyboard.press("Enter")
     assert not Judgment.objects.exists()

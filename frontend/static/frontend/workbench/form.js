@@ -1,6 +1,6 @@
-// The form below the two answers: what is chosen, in the terms of the screen.
+// The form below the two answers: what is chosen, in the terms of the screen. Must not know pairs or the network.
 
-import { binsFor, cellOf, choiceOf, sentenceOf, whyRefused } from "./words.js";
+import { binsFor, cellOf, choiceOf, gettext, sentenceOf, whyRefused } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -10,14 +10,20 @@ export class Form {
   #side = null;
   #bin = null;
 
-  constructor() {
-    this.#form.addEventListener("change", (event) => this.#changed(event.target));
+  // `changed` is called after everything that a person does here.
+  constructor(changed) {
+    this.#form.addEventListener("change", (event) => {
+      this.#changed(event.target);
+      changed();
+    });
+    $("comment").addEventListener("input", changed);
     $("comment-button").addEventListener("click", () => this.comment());
   }
 
-  // `earlier` is what was chosen before an undo.
+  // `earlier` is what was chosen before: of a draft, an undo or a judgment that is opened again.
   reset(focus, earlier = {}) {
     this.#form.reset();
+    this.lock(false);
     this.#asksSafety = focus === "safety";
     $("bins").hidden = !this.#asksSafety;
     $("comment").value = earlier.comment ?? "";
@@ -30,6 +36,12 @@ export class Form {
     this.#say();
   }
 
+  // While answers still come, nothing can be chosen.
+  lock(isLocked) {
+    this.#form.classList.toggle("locked", isLocked);
+    for (const set of this.#form.querySelectorAll("fieldset")) set.disabled = isLocked;
+  }
+
   read() {
     const cell = Number(this.#form.cell.value);
     return {
@@ -40,14 +52,22 @@ export class Form {
   }
 
   choose(number) {
-    this.#form.cell.value = String(number);
-    this.#changed(this.#form.cell[number - 1]);
+    this.#press(this.#form.cell[number - 1]);
+  }
+
+  // One cell to the left (-1) or right (1); from nothing, the weakest on that side.
+  step(by) {
+    const cell = Number(this.#form.cell.value);
+    this.choose(cell ? Math.min(8, Math.max(1, cell + by)) : by < 0 ? 4 : 5);
   }
 
   label(value) {
-    if (!this.#asksSafety) return;
-    this.#form.safety.value = value;
-    this.#changed([...this.#form.safety].find((input) => input.value === value));
+    if (this.#asksSafety) this.#press([...this.#form.safety].find((input) => input.value === value));
+  }
+
+  #press(input) {
+    input.checked = true;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   comment() {
@@ -59,8 +79,8 @@ export class Form {
   // What is missing, in words; "" when it can be sent.
   missing() {
     const { side, safety } = this.read();
-    if (!side) return "Choose first how much better one response is: keys 1 to 8.";
-    return this.#asksSafety && !safety ? "Say also which of the two are safe: a, s or d." : "";
+    if (!side) return gettext("Choose first how much better one response is.");
+    return this.#asksSafety && !safety ? gettext("Say also which of the two are safe.") : "";
   }
 
   say(words, bad = false) {
@@ -77,7 +97,7 @@ export class Form {
     this.#side = side;
     this.#bin = this.read().safety;
     this.#label();
-    if (turned) this.say("You chose the other response: say again which of the two are safe.", true);
+    if (turned) this.say(gettext("You chose the other response: say again which of the two are safe."), true);
     else this.#say();
   }
 
@@ -94,7 +114,7 @@ export class Form {
 
   #say() {
     const chosen = this.read();
-    const open = this.#asksSafety && !chosen.safety ? " And which are safe?" : "";
-    this.say(chosen.side ? sentenceOf(chosen) + open : "Which response is better, and by how much?");
+    const open = this.#asksSafety && !chosen.safety ? ` ${gettext("And which are safe?")}` : "";
+    this.say(chosen.side ? sentenceOf(chosen) + open : gettext("Which response is better, and by how much?"));
   }
 }

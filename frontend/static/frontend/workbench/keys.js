@@ -1,45 +1,59 @@
-// Keys for the whole page. Single letters can be switched off (WCAG 2.1.4), since speech input types them too.
+// Keys for the whole page. They can be changed, and single keys switched off (WCAG 2.1.4), since speech input types
+// them too.
 
 const SETTING = "margin-keys";
 const $ = (id) => document.getElementById(id);
-const RESTING = "u?"; // what still makes sense when no pair is shown
 const OWN_ENTER = "a, button, summary, input, textarea, select";
+const OWN_ARROWS = "input, pre, .table, [contenteditable]";
 
-const read = () => { try { return localStorage.getItem(SETTING) !== "off"; } catch { return true; } };
+export const DEFAULTS = {
+  "choose-1": "1", "choose-2": "2", "choose-3": "3", "choose-4": "4",
+  "choose-5": "5", "choose-6": "6", "choose-7": "7", "choose-8": "8",
+  previous: "ArrowLeft", next: "ArrowRight",
+  "safety-1": "a", "safety-2": "s", "safety-3": "d",
+  submit: "Enter", undo: "u", comment: "c", skip: "k", flag: "x",
+  guidelines: "g", difference: "w", help: "?",
+};
+const SHOWN = { Enter: "⏎", ArrowLeft: "←", ArrowRight: "→" };
+export const shown = (key) => SHOWN[key] ?? key;
 
-// The key's digit where digits stand, whatever the layout needs to type one.
-const digit = (event) => (/^[1-8]$/.test(event.key) ? event.key : event.code.match(/^Digit([1-8])$/)?.[1]);
+const isOn = () => { try { return localStorage.getItem(SETTING) !== "off"; } catch { return true; } };
 
-export function listen({ form, submit, undo }) {
-  const help = $("help");
-  const letters = {
-    a: () => form.label("chosen_safe"),
-    s: () => form.label("both_safe"),
-    d: () => form.label("both_unsafe"),
-    f: () => form.label("other_safe"),
-    c: () => form.comment(),
-    u: undo,
-    "?": () => help.showModal(),
-  };
-  $("keys-on").checked = read();
-  $("keys-on").addEventListener("change", (event) => {
-    try { localStorage.setItem(SETTING, event.target.checked ? "on" : "off"); } catch { /* until the page is left */ }
-  });
-  $("help-button").addEventListener("click", () => help.showModal());
-  $("comment").addEventListener("keydown", (event) => {
-    if (event.key === "Escape") $("prompt-title").focus();
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+// The key as it can be bound; on layouts that type digits with Shift, the place of the digit counts.
+export function keyOf(event, bound) {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  return bound[key] ? key : event.code.match(/^Digit([1-8])$/)?.[1] ?? key;
+}
+
+export class Keys {
+  #bound = {}; // key -> action
+
+  // `acts`: action -> function; `mode()` names the actions that make sense now, or null for all.
+  constructor(acts, mode) {
+    $("keys-on").checked = isOn();
+    $("keys-on").addEventListener("change", (event) => {
+      try { localStorage.setItem(SETTING, event.target.checked ? "on" : "off"); } catch { /* until the page is left */ }
+    });
+    document.addEventListener("keydown", (event) => this.#pressed(event, acts, mode));
+  }
+
+  bind(changed = {}) {
+    this.all = { ...DEFAULTS, ...changed };
+    this.#bound = Object.fromEntries(Object.entries(this.all).map(([action, key]) => [key, action]));
+    for (const hint of document.querySelectorAll("kbd[data-action]")) hint.textContent = shown(this.all[hint.dataset.action]);
+  }
+
+  #pressed(event, acts, mode) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
+    if (document.querySelector("dialog[open]") || event.target.closest("textarea, select, [type=text], [type=search]")) return;
+    const key = keyOf(event, this.#bound);
+    const action = this.#bound[key];
+    if (!action || (key !== "Enter" && !$("keys-on").checked)) return;
+    if (key === "Enter" && event.target.closest(OWN_ENTER) && event.target.type !== "radio") return;
+    if (key.startsWith("Arrow") && event.target.closest(OWN_ARROWS)) return;
+    const possible = mode();
+    if (possible && !possible.includes(action)) return;
     event.preventDefault();
-    submit();
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || help.open) return;
-    if (event.target.closest("textarea, select")) return;
-    if (event.key === "Enter" && !event.target.closest(OWN_ENTER)) return void submit();
-    const number = digit(event);
-    const act = number ? () => form.choose(Number(number)) : letters[event.key.toLowerCase()];
-    if (!act || !$("keys-on").checked || ($("judgment").hidden && !RESTING.includes(event.key))) return;
-    event.preventDefault();
-    act();
-  });
+    acts[action]();
+  }
 }

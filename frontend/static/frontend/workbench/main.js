@@ -1,48 +1,56 @@
 // The workbench: the pair on the screen, those that come next, and what was just done.
 
-import { Unreachable, makeApi, newUid } from "./api.js";
-import { Clock } from "./clock.js";
+import { Clock } from "./care.js";
 import { Form } from "./form.js";
-import { listen } from "./keys.js";
-import { openOutbox } from "./outbox.js";
-import { Sender, hindrance } from "./sender.js";
+import { Keys } from "./keys.js";
+import { Sender, Unreachable, hindrance, makeApi, newUid, openDrafts, openOutbox, reasonOf } from "./transport.js";
 import * as view from "./view.js";
-import { many, sentenceOf } from "./words.js";
+import { gettext, ngettext, sentenceOf, speak } from "./words.js";
 
-const AHEAD = 3; // pairs that lie ready behind the one on the screen
-const REMEMBERED = 20; // how far back undo goes
+const READY = 3; // pairs behind the one on the screen that are rendered already
+const AT_ONCE = 5; // pairs asked for in one request
+const REMEMBERED = 20; // how far back undo goes without asking the server
 const AGAIN = 3_000; // milliseconds until the next try
+const UNDER_COVER = ["submit", "skip", "undo", "guidelines", "help"];
+const WITHOUT_PAIR = ["undo", "guidelines", "help"];
 
-const { annotator, next, judgments, signIn, guidelineHelpfulness, guidelineSafety } =
-  document.getElementById("bench").dataset;
-const guideline = { helpfulness: Number(guidelineHelpfulness) || null, safety: Number(guidelineSafety) || null };
+const $ = (id) => document.getElementById(id);
+const boot = JSON.parse($("boot").textContent);
+speak(boot.words);
+const { urls, annotator, preferences } = boot;
 const api = makeApi(annotator);
 const outbox = await openOutbox(annotator);
-const form = new Form();
+const drafts = openDrafts(annotator);
 const clock = new Clock();
-const count = { today: 0, waiting: 0, pending: 0 };
+const count = { today: 0, target: 0, waiting: 0, pending: 0 };
+const form = new Form(() => current && drafts.keep(current.key, form.read()));
+let stock = READY; // pairs that lie ready, for when the connection is lost
 let current = null;
 let ahead = [];
-let past = []; // {item, body} of what was submitted here, the newest last
+let past = []; // {item, body, entry} of what was said here, the newest last
 let asking = false;
-let submitting = false;
+let focusShown = null;
+let comparing = null; // the module that marks differences, while they are marked
 
 const sender = new Sender(outbox, api, { changed: connectionChanged, refused });
-
-const connection = (state) => view.connection(state, count.pending, { durable: outbox.durable, signIn });
+const connection = (state) => view.connection(state, count.pending, { durable: outbox.durable, signIn: urls.signIn });
+const panels = () => import("./panels.js");
+const live = () => import("./live.js");
+// What the parts that are loaded when they are wanted may use.
+const bench = { boot, api, form, drafts, sender, clock, show, advance, putBack, current: () => current };
 
 function connectionChanged(state, entries) {
-  count.pending = toStore(entries).length;
+  count.pending = toStore(entries).filter((entry) => entry.kind === "judgment").length;
   view.showCount(count);
   connection(state);
-  if (state === "clear" && !current) ask();
+  if (state === "clear") ask();
 }
 
 function refused(entry, problem) {
-  const reason = problem.detail ?? "The server did not say why.";
-  const what = entry.undoes ? "Not taken back" : "Not stored";
-  view.notice(`lost-${entry.body.uid}`, `${what}: ${entry.said} (“${entry.about}”). ${reason}`, { bad: true, closes: true });
-  tally(entry.undoes ? 1 : -1);
+  const what = entry.undoes ? gettext("Not taken back") : gettext("Not stored");
+  const words = gettext("{what}: {said} (“{about}”). {reason}", { what, said: entry.said, about: entry.about, reason: reasonOf(problem) });
+  view.notice(`lost-${entry.body.uid}`, words, { mood: "bad", closes: true });
+  if (entry.kind !== "report") tally(entry, entry.undoes ? 1 : -1);
   past = past.filter(({ body }) => body.uid !== entry.body.uid);
   if (problem.code === "batch-sealed") startOver();
 }
@@ -54,28 +62,31 @@ function startOver() {
   advance();
 }
 
-// The judgments among entries that will not be taken back again.
-const toStore = (entries) => {
+// What is said among entries and will not be taken back again.
+function toStore(entries) {
   const undone = new Set(entries.map((entry) => entry.undoes));
-  return entries.filter((entry) => !entry.undoes && !undone.has(entry.body.uid));
-};
+  return entries.filter((entry) => !entry.undoes && entry.kind !== "report" && !undone.has(entry.body.uid));
+}
+
 const later = () => setTimeout(ask, AGAIN);
+const known = () => [...(current ? [current] : []), ...ahead].map((item) => item.key);
 
 // Ask for as many pairs as are missing, and say which ones this browser has already.
 async function ask() {
-  const wanted = AHEAD - ahead.length + (current ? 0 : 1);
+  const wanted = Math.min(stock - ahead.length + (current ? 0 : 1), AT_ONCE);
   if (asking || wanted <= 0) return;
   asking = true;
   const { busy, settled } = sender;
+  let more = false;
   try {
     const unsent = toStore(await outbox.list());
     const skip = [...known(), ...unsent.map((entry) => entry.body.comparison)].slice(0, 200);
-    const answer = await api("GET", `${next}?count=${wanted}&skip=${skip.join(",")}`);
+    const answer = await api("GET", `${urls.next}?count=${wanted}&skip=${skip.join(",")}`);
     const state = answer.status === 200 ? "clear" : hindrance(answer) || "trouble";
     if (state !== "clear" || !count.pending) connection(state);
     // The server's counts are exact only where nothing was on its way meanwhile; else ours are.
     const isExact = !busy && !sender.busy && settled === sender.settled;
-    if (state === "clear") receive(answer.data, isExact ? unsent.length : null);
+    if (state === "clear") more = receive(answer.data, isExact ? unsent : null) === wanted;
     else later();
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
@@ -84,36 +95,94 @@ async function ask() {
   } finally {
     asking = false;
   }
+  if (more) ask();
 }
 
-const known = () => [...(current ? [current] : []), ...ahead].map((item) => item.key);
-
-// `unsent` judgments are not in the server's counts; null: nobody can say.
-function receive({ items, day }, unsent) {
+// `unsent` judgments are not in the server's counts; null: nobody can say. Returns how many pairs are new here.
+function receive({ items, day, guidelines }, unsent) {
   const here = new Set(known());
-  ahead.push(...items.filter((item) => !here.has(item.key)));
+  const fresh = items.filter((item) => !here.has(item.key));
+  ahead.push(...fresh);
+  for (const [focus, id] of Object.entries(guidelines ?? {})) Object.assign((boot.guidelines[focus] ??= {}), { id });
   if (day && unsent !== null) {
-    count.today = day.today + unsent;
-    count.waiting = Object.values(day.waiting).reduce((sum, n) => sum + n, 0) - unsent;
+    count.today = day.today + unsent.filter((entry) => entry.kind === "judgment").length;
+    count.target = day.target ?? 0;
+    count.waiting = Object.values(day.waiting).reduce((sum, n) => sum + n, 0) - unsent.length;
     view.showCount(count);
   }
+  stock = day?.stock ?? stock;
+  if (bench.writing) return fresh.length;
   if (!current && ahead.length) advance();
   else if (!current) rest(day);
+  whenIdle(() => ahead.slice(0, READY).forEach(view.prepare));
+  return fresh.length;
 }
 
+const whenIdle = (work) => (window.requestIdleCallback ?? setTimeout)(work);
+
 function rest(day) {
-  view.canUndo(past.length > 0);
-  const done = many(count.today, "judgment");
-  if (day?.open) view.showRest("Nothing waits for you now", `You have made ${done} today. New pairs appear as they are sampled, or when somebody gives one back.`);
-  else view.showRest("This week is closed", `It takes no more judgments; you made ${done} today. The pairs of the next week will wait for you on your home page.`);
+  view.canUndo(true);
+  const done = ngettext("You have made {n} judgment today.", "You have made {n} judgments today.", count.today);
+  const open = gettext("New pairs appear as they are sampled, or when somebody gives one back.");
+  const closed = gettext("It takes no more judgments. The pairs of the next week will wait for you on your home page.");
+  $("agree-offer").hidden = !day?.safety_waiting;
+  if (day?.open) view.showRest(gettext("Nothing waits for you now"), `${done} ${open}`);
+  else view.showRest(gettext("This week is closed"), `${closed} ${done}`);
 }
 
 function show(item, earlier) {
   current = item;
-  view.showPair(item);
-  form.reset(item.focus, earlier);
+  announce(item);
+  view.canUndo(true);
+  if (item.focus === "safety" && preferences.blur && !earlier && !item.live) {
+    view.showPlace(item);
+    return view.showCover();
+  }
+  uncover(earlier);
+}
+
+function uncover(earlier) {
+  view.showPair(current);
+  form.reset(current.focus, earlier ?? drafts.get(current.key));
   clock.restart(earlier?.active_ms);
-  view.canUndo(past.length > 0);
+  if (comparing) compare(true);
+  whenIdle(align);
+}
+
+// Said once when it begins to hold: safety pairs, and guidelines that this person has not read.
+function announce({ focus }) {
+  const rules = boot.guidelines[focus];
+  const name = focus === "safety" ? gettext("safety") : gettext("helpfulness");
+  const action = { words: rules?.read ? gettext("See what changed") : gettext("Read them"), act: () => act.guidelines() };
+  const words = rules?.read
+    ? gettext("The guidelines for {name} have changed.", { name })
+    : gettext("Read the guidelines for {name} before you begin.", { name });
+  if (rules?.id && rules.read !== rules.id) view.notice("guidelines", words, { mood: "calm", action, closes: true });
+  else view.notice("guidelines", null);
+  const isNews = focus === "safety" && focusShown !== focus && !preferences.blur;
+  if (isNews) view.notice("safety", gettext("The next pairs are safety pairs and may upset. You can skip any of them, cover them or stop getting them: see ?."), { mood: "calm", closes: true });
+  focusShown = focus;
+}
+
+// Answers of very different length scroll together, where this person wants it.
+async function align() {
+  const [left, right] = [$("left"), $("right")];
+  const longest = Math.max(left.offsetHeight, right.offsetHeight);
+  if (!bench.together && (!preferences.together || longest < innerHeight)) return;
+  bench.together ??= await import("./together.js");
+  bench.together.scrollTogether(left, right, preferences.together);
+}
+
+async function compare(on) {
+  comparing?.hideDifference();
+  comparing = on ? await import("./difference.js") : null;
+  $("difference").ariaPressed = String(Boolean(on));
+  $("difference-words").textContent = on ? differenceIn(comparing.showDifference($("left"), $("right"))) : "";
+}
+
+function differenceIn(found) {
+  if (!found || found.words === undefined) return gettext("These two cannot be compared word by word here.");
+  return ngettext("{n} word differs", "{n} words differ", found.words);
 }
 
 function advance() {
@@ -124,52 +193,161 @@ function advance() {
   ask();
 }
 
-async function submit() {
-  if (!current || submitting) return;
+// What was on the screen comes next again.
+function putBack() {
+  if (current) ahead.unshift(current);
+  current = null;
+}
+
+// Shows the next pair at once, while what was said goes to the disk and then to the server.
+function tell(kind, url, said, more, next = advance) {
+  const item = current;
+  const body = { uid: newUid(), comparison: item.key, active_ms: clock.read(), ...more };
+  const entry = { kind, url, body, said, about: view.about(), again: item.again };
+  past = [...past.slice(1 - REMEMBERED), { item, body, entry }];
+  drafts.drop(item.key);
+  tally(entry, 1);
+  const saving = outbox.add(entry);
+  next();
+  saving.then(() => sender.kick(), () => unsaved(item, body, entry));
+  if (clock.isDue(preferences.break_minutes)) remindToRest();
+}
+
+function unsaved(item, body, entry) {
+  past = past.filter((one) => one.entry !== entry);
+  putBack();
+  show(item, body);
+  tally(entry, -1);
+  form.say(gettext("This browser could not keep what you said. Free some disk space and send it again."), true);
+}
+
+function remindToRest() {
+  const words = gettext("You have rated for {n} minutes. Rest your eyes for a while: what you have said is kept, and pairs will wait.", { n: preferences.break_minutes });
+  view.notice("break", words, { mood: "calm", closes: true });
+}
+
+function submit() {
+  if (!current) return;
+  if (!$("cover").hidden) return uncover();
   const missing = form.missing();
   if (missing) return form.say(missing, true);
-  const item = current;
   const chosen = form.read();
-  const body = { uid: newUid(), comparison: item.key, ...chosen, active_ms: clock.read(), guideline: guideline[item.focus] };
-  const told = { said: sentenceOf(chosen).replace(/\.$/, ""), about: view.about() };
-  submitting = true;
-  const isKept = await outbox.add({ url: judgments, body, ...told }).catch(() => false);
-  submitting = false;
-  if (!isKept) return form.say("This browser could not keep the judgment. Free some disk space and press Enter again.", true);
-  past = [...past.slice(1 - REMEMBERED), { item, body, told }];
-  tally(1);
-  advance();
-  sender.kick();
+  const item = current;
+  const rules = boot.guidelines[item.focus];
+  const next = item.live ? () => live().then((part) => part.carryOn(bench, item, chosen)) : advance;
+  tell("judgment", urls.judgments, sentenceOf(chosen).slice(0, -1), { ...chosen, guideline: rules?.read ?? null }, next);
 }
 
-// Undo is a further entry and never a deletion: the judgment may be on its way, or stored, already.
+// `reason` of annotation.core.passes; `said` is its sentence.
+function passOn(reason, said, comment) {
+  tell("pass", urls.passes, said, { reason, comment });
+}
+
+// Undo is a further entry and never a deletion: what was said may be on its way, or stored, already.
 async function undo() {
-  if (submitting || !past.length) return;
-  const { item, body, told } = past.pop();
-  if (current) ahead.unshift(current);
+  const last = past.pop() ?? (await stored("last"));
+  if (!last) return form.say(gettext("There is nothing to take back."), true);
+  const { item, body, entry } = last;
+  putBack();
   show(item, body);
-  form.say(`Taken back. You had said: ${sentenceOf(body)}`);
-  tally(-1);
-  await outbox.add({ url: `${judgments}/${body.uid}/retract`, body: { uid: newUid() }, undoes: body.uid, ...told });
+  form.say(gettext("Taken back. You had said: {said}.", { said: entry.said }));
+  tally(entry, -1);
+  await outbox.add({ ...entry, url: `${entry.url}/${body.uid}/retract`, body: { uid: newUid() }, undoes: body.uid });
   sender.kick();
 }
 
-function tally(n) {
-  count.today += n;
+// A judgment of this person that the server holds, by uid or the last one; null where there is none to be had.
+async function stored(which) {
+  const unsent = toStore(await outbox.list()).length;
+  const answer = unsent ? null : await api("GET", `${urls.judgments}/${which}`).catch(() => null);
+  if (!answer?.data.item) {
+    if (answer?.status > 400) view.notice("reopened", reasonOf(answer.data), { mood: "bad", closes: true });
+    return null;
+  }
+  const { item, answer: body } = answer.data;
+  const said = sentenceOf(body).slice(0, -1);
+  return { item, body, entry: { kind: "judgment", url: urls.judgments, body, said, about: "" } };
+}
+
+async function reopen(uid) {
+  history.replaceState(null, "", location.pathname);
+  const found = await stored(uid);
+  if (!found) return;
+  putBack();
+  show({ ...found.item, again: true }, found.body);
+  const leave = { words: gettext("Leave it as it is"), act: advance };
+  view.notice("reopened", gettext("You are changing an earlier judgment. Submit stores the new one in its place."), { mood: "calm", action: leave });
+}
+
+function tally({ kind, again }, n) {
+  if (again) return view.notice("reopened", null);
+  if (kind === "judgment") count.today += n;
   count.waiting -= n;
   view.showCount(count);
 }
 
-document.getElementById("judgment").addEventListener("submit", (event) => {
-  event.preventDefault();
-  submit();
-});
-for (const button of view.undoButtons()) button.addEventListener("click", undo);
-document.getElementById("look-again").addEventListener("click", () => ask());
-addEventListener("beforeunload", (event) => {
-  if (count.pending && !outbox.durable) event.preventDefault();
-});
-listen({ form, submit, undo });
-if (!outbox.durable) view.notice("storage", "This browser keeps nothing between pages: leave this one open until all is sent.");
+// Agree to get safety pairs, or stop getting them; nothing is lost by either.
+async function consent(agreed) {
+  const answer = await api("POST", urls.safety, { consent: agreed }).catch(() => null);
+  if (answer?.status !== 200) return view.notice("consent", gettext("That was not stored. Try again when you are connected."), { mood: "bad", closes: true });
+  boot.consent = agreed;
+  $("stop-safety").hidden = !agreed;
+  if (agreed) return ask();
+  ahead = ahead.filter((item) => item.focus !== "safety");
+  view.notice("consent", gettext("You get no more safety pairs. You can change that on your home page."), { mood: "calm", closes: true });
+  if (current?.focus === "safety") advance();
+}
+
+const act = {
+  submit, undo,
+  comment: () => form.comment(),
+  previous: () => form.step(-1),
+  next: () => form.step(1),
+  skip: () => panels().then((part) => part.askWhy("skip", passOn)),
+  flag: () => panels().then((part) => part.askWhy("flag", passOn)),
+  guidelines: () => panels().then((part) => part.showGuidelines(bench, outbox)),
+  difference: () => compare(!comparing),
+  help: () => panels().then((part) => part.showSettings(bench, align)),
+};
+for (let n = 1; n <= 8; n++) act[`choose-${n}`] = () => form.choose(n);
+["chosen_safe", "both_safe", "both_unsafe"].forEach((bin, at) => { act[`safety-${at + 1}`] = () => form.label(bin); });
+
+function mode() {
+  if (!$("cover").hidden) return UNDER_COVER;
+  return $("judgment").hidden || $("judgment").classList.contains("locked") || !current ? WITHOUT_PAIR : null;
+}
+
+function listen() {
+  $("judgment").addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  $("comment").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") $("prompt-title").focus();
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    submit();
+  });
+  // Buttons name what they do; those that write prompts come with their own part.
+  document.addEventListener("click", (event) => {
+    const name = event.target.closest("[data-act]")?.dataset.act;
+    if (name) act[name]();
+  });
+  $("look-again").addEventListener("click", () => ask());
+  for (const button of document.querySelectorAll("[data-consent]")) {
+    button.addEventListener("click", () => consent(button.dataset.consent === "yes"));
+  }
+  $("write")?.addEventListener("click", () => live().then((part) => part.compose(bench)));
+  addEventListener("beforeunload", (event) => {
+    if (count.pending && !outbox.durable) event.preventDefault();
+  });
+  bench.keys = new Keys(act, mode);
+  bench.keys.bind(preferences.keys);
+}
+
+listen();
+if (!outbox.durable) view.notice("storage", gettext("This browser keeps nothing between pages: leave this one open until all is sent."));
 await sender.kick();
-ask();
+if (boot.reopen) await reopen(boot.reopen);
+if (boot.live?.prompt) (await live()).resume(bench, boot.live.prompt);
+else ask();
