@@ -155,7 +155,6 @@ function finish({ item, can_continue }) {
   $("pair").classList.remove("streaming");
   actions();
   bench.drafts.drop(DRAFT);
-  bench.writing = false;
   bench.show({ ...item, live: true, can_continue });
 }
 

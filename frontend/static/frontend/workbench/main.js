@@ -132,6 +132,7 @@ function rest(day) {
 
 function show(item, earlier) {
   current = item;
+  bench.writing = false;
   announce(item);
   view.canUndo(true);
   if (item.focus === "safety" && preferences.blur && !earlier && !item.live) {
@@ -208,6 +209,7 @@ function tell(kind, url, said, more, next = advance) {
   drafts.drop(item.key);
   tally(entry, 1);
   const saving = outbox.add(entry);
+  current = null;
   next();
   saving.then(() => sender.kick(), () => unsaved(item, body, entry));
   if (clock.isDue(preferences.break_minutes)) remindToRest();
