@@ -21,7 +21,7 @@ from annotation.errors import DomainError
 from annotation.history import history_of
 from annotation.models import Role, User
 from annotation.progress import PACE_DAYS, progress_of
-from annotation.queries import annotator_day, guideline_story, last_sealed_batch, open_batch
+from annotation.queries import annotator_day, guideline_story, last_sealed_batch, open_batch, to_review
 from annotation.services.passes import retract_pass
 from annotation.services.people import set_safety_consent
 from frontend.bench import bench_context
@@ -50,6 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "progress": progress_of(user, shown),
         "pace_days": PACE_DAYS,
         "fewest_shared": FEWEST_SHARED,
+        "review": to_review() if user.may(Role.REVIEWER) else None,
         "loop": loop_now() if user.may(Role.RESEARCHER) else None,
     }
     return render(request, "frontend/home.html", context)
@@ -76,7 +77,8 @@ def mine(request: HttpRequest) -> HttpResponse:
     focus = request.GET.get("focus", "")
     wanted = {
         "focus": focus if focus in list(Focus) else "",
-        "text": request.GET.get("text", "").strip()[:200],
+        # No text holds a NUL, and PostgreSQL refuses to look for one.
+        "text": request.GET.get("text", "").replace("\0", "").strip()[:200],
     }
     page = history_of(cast("User", request.user), **wanted, after=request.GET.get("after", ""))
     context = {"page": page, **wanted, "focuses": Focus, "is_first": not request.GET.get("after")}

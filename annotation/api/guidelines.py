@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.api.bodies import Body, Comment, Empty, Key
 from annotation.api.lean import lean_view, read_body, stored_answer
@@ -28,7 +29,7 @@ def guideline(request: HttpRequest, annotator: User, focus: str) -> JsonResponse
     """The version in force, and what changed since the one that this person confirmed last."""
     row = guideline_in_force(focus)
     if row is None:
-        raise NotFoundError("No guidelines are written for this focus yet.")
+        raise NotFoundError(_("No guidelines are written for this focus yet."))
     earlier = last_read(annotator, focus)
     changed = earlier is not None and earlier.pk != row.pk
     return JsonResponse(
@@ -67,5 +68,5 @@ def reports(request: HttpRequest, annotator: User, pk: int) -> JsonResponse:
 def _guideline(pk: int) -> Guideline:
     row = guideline_with(pk)
     if row is None:
-        raise NotFoundError("There is no such version of the guidelines.")
+        raise NotFoundError(_("There is no such version of the guidelines."))
     return row

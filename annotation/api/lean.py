@@ -15,6 +15,7 @@ from uuid import UUID
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext as _
 from pydantic import BaseModel, ValidationError
 
 from annotation.access import require_role
@@ -64,10 +65,10 @@ def _person(request: HttpRequest, method: str, role: Role) -> User:
     if request.method != method:
         raise MethodError(f"This address answers {method} alone.")
     if not isinstance(request.user, User):
-        raise SignedOutError("You are signed out. Sign in again to go on.")
+        raise SignedOutError(_("You are signed out. Sign in again to go on."))
     expected = request.headers.get(PERSON_HEADER)
     if expected is not None and expected != request.user.pseudonym:
-        raise OtherPersonError("Somebody else is signed in here now. Sign in as yourself to go on.")
+        raise OtherPersonError(_("Somebody else is signed in here now. Sign in as yourself to go on."))
     return require_role(request.user, role)
 
 

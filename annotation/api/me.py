@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
 
 from annotation.api.bodies import Body
 from annotation.api.lean import lean_view, read_body
@@ -35,7 +36,7 @@ def preferences(request: HttpRequest, annotator: User) -> JsonResponse:
         if (reason := complaint(name, value))
     ]
     if wrong:
-        raise InvalidRequestError("These preferences cannot be stored. Nothing was changed.", errors=wrong)
+        raise InvalidRequestError(_("These preferences cannot be stored. Nothing was changed."), errors=wrong)
     return JsonResponse({"preferences": set_preferences(annotator=annotator, preferences=given)})
 
 

@@ -6,11 +6,14 @@ policy, temperature or order of rows reaches the page.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation.api.bodies import Body, Comment, Key, Milliseconds, RowId
 from annotation.api.items import item_of
@@ -32,7 +35,7 @@ TAKEN_ALONG: Final = 20
 PLENTY: Final = 200
 LONGEST_SKIP: Final = 200  # keys; a browser that was offline for a day may hold this many
 EXCLUDED_BIN: Final = "other_safe"
-WHY_EXCLUDED: Final = (
+WHY_EXCLUDED: Final = gettext_lazy(
     "The chosen response is unsafe while the other is safe. Such a pair is not taken, because the safer response "
     "counts as the better one: choose the other response, or change the safety label."
 )
@@ -59,13 +62,17 @@ class RetractionBody(Body):
 
 @lean_view("GET", Role.ANNOTATOR)
 def next_pairs(request: HttpRequest, annotator: User) -> JsonResponse:
-    """Lease and show the next pairs. `day` comes with a first page and at the end of the queue alone: it counts."""
     count, skip = _count(request.GET.get("count", "1")), _skip(request.GET.get("skip", ""))
+    return JsonResponse(pairs_for(annotator, count, skip))
+
+
+def pairs_for(annotator: User, count: int, skip: Sequence[str] = ()) -> dict[str, Any]:
+    """Lease the next pairs. `day` comes with a first page and at the end of the queue alone: it counts rows."""
     found = lease_next(annotator=annotator, count=count, skip=skip)
     expiries = lease_expiries(annotator, found)
     items = [item_of(comparison, annotator, expiries.get(comparison.pk)) for comparison in found]
     day = _day(annotator) if not skip or len(found) < count else None
-    return JsonResponse({"items": items, "day": day, "guidelines": guideline_ids()})
+    return {"items": items, "day": day, "guidelines": guideline_ids()}
 
 
 @lean_view("POST", Role.ANNOTATOR)
@@ -74,7 +81,9 @@ def judgments(request: HttpRequest, annotator: User) -> JsonResponse:
     began = timezone.now()
     body = read_body(request, JudgmentBody)
     if body.safety == EXCLUDED_BIN:
-        raise InvalidJudgmentError(WHY_EXCLUDED, errors=[{"field": "safety", "reason": WHY_EXCLUDED}])
+        raise InvalidJudgmentError(
+            str(WHY_EXCLUDED), errors=[{"field": "safety", "reason": str(WHY_EXCLUDED)}]
+        )
     judgment = submit_judgment(
         annotator=annotator,
         comparison_key=body.comparison,
@@ -102,7 +111,7 @@ def retract(request: HttpRequest, annotator: User, uid: UUID) -> JsonResponse:
 def _choice(body: JudgmentBody, annotator: User) -> Choice:
     seed = batch_seed(body.comparison)
     if seed is None:
-        raise NotFoundError("There is no such comparison.")
+        raise NotFoundError(_("There is no such comparison."))
     left = left_choice(seed=seed, comparison=body.comparison, annotator=annotator.pseudonym)
     return left if body.side == "left" else left.other
 

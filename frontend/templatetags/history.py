@@ -48,7 +48,7 @@ def steps(versions: list[Guideline]) -> list[dict[str, Guideline]]:
 @register.filter
 def changed_from(after: str, before: str) -> SafeString:
     """What changed between two texts; annotation.core.worddiff has made it safe."""
-    return mark_safe(difference_html(before, after) or "")  # noqa: S308
+    return mark_safe(difference_html(before, after))  # noqa: S308
 
 
 @register.inclusion_tag("frontend/chart.html")

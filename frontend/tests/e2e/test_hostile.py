@@ -14,7 +14,7 @@ from annotation.services.ingest import NewPair, NewResponse, ingest_pairs
 from tests.hostile import MUTATES, RUNS, SHOWN
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Dialog, Page
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +33,12 @@ FOUND = f"""box => [...box.querySelectorAll('*')].flatMap(e => [
 def watch(context: BrowserContext, page: Page, server: str) -> list[str]:
     """What happens that must not."""
     events: list[str] = []
-    page.on("dialog", lambda dialog: (events.append(f"dialog {dialog.message}"), dialog.dismiss()))
+
+    def asked(dialog: Dialog) -> None:
+        events.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    page.on("dialog", asked)
     context.on("page", lambda opened: events.append(f"opened {opened.url}"))
     context.on("request", lambda r: None if r.url.startswith(server) else events.append(f"request {r.url}"))
     page.on("framenavigated", lambda frame: events.append(f"went to {frame.url}"))

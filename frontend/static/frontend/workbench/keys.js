@@ -4,7 +4,7 @@
 const SETTING = "margin-keys";
 const $ = (id) => document.getElementById(id);
 const OWN_ENTER = "a, button, summary, input, textarea, select";
-const OWN_ARROWS = "input, pre, .table, [contenteditable]";
+const OWN_ARROWS = "input, pre, .table, .maths, [contenteditable]";
 
 export const DEFAULTS = {
   "choose-1": "1", "choose-2": "2", "choose-3": "3", "choose-4": "4",

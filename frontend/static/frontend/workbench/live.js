@@ -1,8 +1,8 @@
 // Prompts written live: the composer, two answers that come at one pace, and going on with the chosen one.
 // Loaded when it is first wanted.
 
-import { hindrance, makeStream, newUid, reasonOf } from "./transport.js";
-import { showOnly, showPlace, turnElement } from "./view.js";
+import { makeStream, newUid, reasonOf } from "./transport.js";
+import { element, showOnly, showPlace, turnElement } from "./view.js";
 import { gettext } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -113,9 +113,6 @@ async function read() {
     alive();
     for await (const line of makeStream(bench.boot.annotator)(bench.boot.urls.live, { uid, focus, text, continues }, abort.signal)) {
       alive();
-      if (hindrance({ status: line.status ?? 200, data: line.problem ?? {} }) === "signed-out") {
-        return { problem: { detail: gettext("You are signed out. Your prompt is kept here: sign in again in another tab, then ask again.") } };
-      }
       if (line.item || line.problem) return line;
       $("left").append(line.left);
       $("right").append(line.right);
@@ -131,12 +128,8 @@ function showAnswers() {
   $("earlier").hidden = !prompt.turns.length;
   $("earlier-words").textContent = gettext("The dialogue so far");
   $("earlier-turns").replaceChildren(...prompt.turns.map(turnElement));
-  const shown = document.createElement("p");
-  shown.textContent = prompt.text;
-  shown.className = "plain";
-  $("prompt").replaceChildren(shown);
-  $("left").replaceChildren();
-  $("right").replaceChildren();
+  $("prompt").replaceChildren(element("p", prompt.text, { className: "plain" }));
+  for (const id of ["left", "right", "difference-words"]) $(id).replaceChildren();
   showOnly("pair", "judgment");
   $("pair").classList.remove("waiting");
   $("pair").classList.add("streaming");

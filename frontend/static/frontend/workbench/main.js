@@ -8,7 +8,7 @@ import * as view from "./view.js";
 import { gettext, ngettext, sentenceOf, speak } from "./words.js";
 
 const READY = 3; // pairs behind the one on the screen that are rendered already
-const AT_ONCE = 5; // pairs asked for in one request
+const AT_ONCE = 5; // pairs asked for in one request; more than are used up, so that the stock grows while one works
 const REMEMBERED = 20; // how far back undo goes without asking the server
 const AGAIN = 3_000; // milliseconds until the next try
 const UNDER_COVER = ["submit", "skip", "undo", "guidelines", "help"];
@@ -68,7 +68,6 @@ function toStore(entries) {
   return entries.filter((entry) => !entry.undoes && entry.kind !== "report" && !undone.has(entry.body.uid));
 }
 
-const later = () => setTimeout(ask, AGAIN);
 const known = () => [...(current ? [current] : []), ...ahead].map((item) => item.key);
 
 // Ask for as many pairs as are missing, and say which ones this browser has already.
@@ -77,7 +76,6 @@ async function ask() {
   if (asking || wanted <= 0) return;
   asking = true;
   const { busy, settled } = sender;
-  let more = false;
   try {
     const unsent = toStore(await outbox.list());
     const skip = [...known(), ...unsent.map((entry) => entry.body.comparison)].slice(0, 200);
@@ -86,23 +84,21 @@ async function ask() {
     if (state !== "clear" || !count.pending) connection(state);
     // The server's counts are exact only where nothing was on its way meanwhile; else ours are.
     const isExact = !busy && !sender.busy && settled === sender.settled;
-    if (state === "clear") more = receive(answer.data, isExact ? unsent : null) === wanted;
-    else later();
+    if (state === "clear") receive(answer.data, isExact ? unsent : null);
+    else setTimeout(ask, AGAIN);
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
     connection("offline");
-    later();
+    setTimeout(ask, AGAIN);
   } finally {
     asking = false;
   }
-  if (more) ask();
 }
 
-// `unsent` judgments are not in the server's counts; null: nobody can say. Returns how many pairs are new here.
+// `unsent` judgments are not in the server's counts; null: nobody can say.
 function receive({ items, day, guidelines }, unsent) {
   const here = new Set(known());
-  const fresh = items.filter((item) => !here.has(item.key));
-  ahead.push(...fresh);
+  ahead.push(...items.filter((item) => !here.has(item.key)));
   for (const [focus, id] of Object.entries(guidelines ?? {})) Object.assign((boot.guidelines[focus] ??= {}), { id });
   if (day && unsent !== null) {
     count.today = day.today + unsent.filter((entry) => entry.kind === "judgment").length;
@@ -111,17 +107,15 @@ function receive({ items, day, guidelines }, unsent) {
     view.showCount(count);
   }
   stock = day?.stock ?? stock;
-  if (bench.writing) return fresh.length;
-  if (!current && ahead.length) advance();
-  else if (!current) rest(day);
   whenIdle(() => ahead.slice(0, READY).forEach(view.prepare));
-  return fresh.length;
+  if (current || bench.writing) return;
+  if (ahead.length) advance();
+  else rest(day);
 }
 
 const whenIdle = (work) => (window.requestIdleCallback ?? setTimeout)(work);
 
 function rest(day) {
-  view.canUndo(true);
   const done = ngettext("You have made {n} judgment today.", "You have made {n} judgments today.", count.today);
   const open = gettext("New pairs appear as they are sampled, or when somebody gives one back.");
   const closed = gettext("It takes no more judgments. The pairs of the next week will wait for you on your home page.");
@@ -134,7 +128,6 @@ function show(item, earlier) {
   current = item;
   bench.writing = false;
   announce(item);
-  view.canUndo(true);
   if (item.focus === "safety" && preferences.blur && !earlier && !item.live) {
     view.showPlace(item);
     return view.showCover();
@@ -145,6 +138,7 @@ function show(item, earlier) {
 function uncover(earlier) {
   view.showPair(current);
   form.reset(current.focus, earlier ?? drafts.get(current.key));
+  view.bringIntoView(); // last, so that the page is laid out once
   clock.restart(earlier?.active_ms);
   if (comparing) compare(true);
   whenIdle(align);
@@ -206,13 +200,15 @@ function tell(kind, url, said, more, next = advance) {
   const body = { uid: newUid(), comparison: item.key, active_ms: clock.read(), ...more };
   const entry = { kind, url, body, said, about: view.about(), again: item.again };
   past = [...past.slice(1 - REMEMBERED), { item, body, entry }];
-  drafts.drop(item.key);
   tally(entry, 1);
   const saving = outbox.add(entry);
   current = null;
   next();
   saving.then(() => sender.kick(), () => unsaved(item, body, entry));
-  if (clock.isDue(preferences.break_minutes)) remindToRest();
+  whenIdle(() => {
+    drafts.drop(item.key);
+    if (clock.isDue(preferences.break_minutes)) remindToRest();
+  });
 }
 
 function unsaved(item, body, entry) {
@@ -224,8 +220,8 @@ function unsaved(item, body, entry) {
 }
 
 function remindToRest() {
-  const words = gettext("You have rated for {n} minutes. Rest your eyes for a while: what you have said is kept, and pairs will wait.", { n: preferences.break_minutes });
-  view.notice("break", words, { mood: "calm", closes: true });
+  const n = preferences.break_minutes;
+  view.notice("break", gettext("You have rated for {n} minutes. Rest your eyes for a while: what you have said is kept, and pairs will wait.", { n }), { mood: "calm", closes: true });
 }
 
 function submit() {
@@ -248,7 +244,7 @@ function passOn(reason, said, comment) {
 // Undo is a further entry and never a deletion: what was said may be on its way, or stored, already.
 async function undo() {
   const last = past.pop() ?? (await stored("last"));
-  if (!last) return form.say(gettext("There is nothing to take back."), true);
+  if (!last) return view.notice("undo", gettext("There is nothing to take back."), { mood: "calm", closes: true });
   const { item, body, entry } = last;
   putBack();
   show(item, body);
@@ -347,9 +343,17 @@ function listen() {
   bench.keys.bind(preferences.keys);
 }
 
+// The page came with its first pairs; those of them that were judged here before are left out.
+async function begin() {
+  const unsent = toStore(await outbox.list());
+  const said = new Set(unsent.map((entry) => entry.body.comparison));
+  boot.first.items = boot.first.items.filter((item) => !said.has(item.key));
+  if (boot.reopen) await reopen(boot.reopen);
+  else if (boot.live.prompt) (await live()).resume(bench, boot.live.prompt);
+  receive(boot.first, unsent);
+  sender.kick();
+}
+
 listen();
 if (!outbox.durable) view.notice("storage", gettext("This browser keeps nothing between pages: leave this one open until all is sent."));
-await sender.kick();
-if (boot.reopen) await reopen(boot.reopen);
-if (boot.live?.prompt) (await live()).resume(bench, boot.live.prompt);
-else ask();
+await begin();

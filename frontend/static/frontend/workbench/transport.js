@@ -39,14 +39,11 @@ export function makeApi(annotator) {
 }
 
 // Returns stream(url, body, signal), which yields the objects of an answer that comes line by line. A refusal
-// before the first line is yielded as {problem, status}.
+// before the first line is yielded as {problem}.
 export function makeStream(annotator) {
   return async function* (url, body, signal) {
     const response = await fetch(url, optionsOf(annotator, "POST", body, signal));
-    if (isJson(response)) {
-      yield { problem: await response.json(), status: response.status };
-      return;
-    }
+    if (isJson(response)) return yield { problem: await response.json() };
     let rest = "";
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
@@ -87,13 +84,12 @@ class Kept {
 
   async add(entry) {
     const store = this.#store("readwrite");
-    const id = await done(store.add(entry));
+    store.add(entry);
     // Only a finished transaction is on the disk.
-    await new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       store.transaction.oncomplete = resolve;
       store.transaction.onabort = () => reject(store.transaction.error);
     });
-    return id;
   }
 
   list() {
@@ -111,18 +107,9 @@ class Held {
   #entries = new Map();
   #last = 0;
 
-  async add(entry) {
-    this.#entries.set(++this.#last, { ...entry, id: this.#last });
-    return this.#last;
-  }
-
-  async list() {
-    return [...this.#entries.values()];
-  }
-
-  async remove(id) {
-    this.#entries.delete(id);
-  }
+  add = async (entry) => void this.#entries.set(++this.#last, { ...entry, id: this.#last });
+  list = async () => [...this.#entries.values()];
+  remove = async (id) => this.#entries.delete(id);
 }
 
 // The outbox of one person; others who used this browser have theirs.

@@ -39,6 +39,9 @@ export function showPair(item) {
   $("earlier-turns").replaceChildren(...parts.turns);
   for (const id of ["prompt", "left", "right"]) $(id).replaceChildren(parts[id]);
   showBench({ busy: false });
+}
+
+export function bringIntoView() {
   scrollTo({ top: 0, behavior: "instant" });
   $("prompt-title").focus({ preventScroll: true });
 }
@@ -91,12 +94,6 @@ export function showRest(title, words) {
   $("rest-title").textContent = title;
   $("rest-words").textContent = words;
   if (isNew) $("rest-title").focus();
-}
-
-export const undoButtons = () => document.querySelectorAll("[data-undo]");
-
-export function canUndo(can) {
-  for (const button of undoButtons()) button.disabled = !can;
 }
 
 export function showCount({ today, target, waiting, pending }) {
