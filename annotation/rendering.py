@@ -1,8 +1,8 @@
 """Untrusted Markdown to HTML that is safe to put into a page.
 
 Responses and prompts come from models and strangers, so two fences stand one behind the other: the renderer
-knows no raw HTML, and what it makes passes a closed list of tags and attributes. Knows text alone. Must not know
-rows, people or requests.
+knows no raw HTML, and what it makes passes a closed list of tags and attributes. Formulas come from maths.py.
+Knows text alone. Must not know rows, people or requests.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pygments import format as format_tokens
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
+
+from annotation import maths
 
 # Characters. Longer texts are shown without formatting, and beyond the second limit cut, with a line that says so.
 MARKDOWN_LIMIT: Final = 20_000
@@ -60,13 +62,15 @@ TAGS: Final = frozenset(
         "td",
         "span",
         "div",
+        *maths.TAGS,
     ]
 )
 ATTRIBUTES: Final = {
+    **dict.fromkeys(maths.TAGS, maths.ATTRIBUTES),
     "*": {"dir"},
     "a": {"href", "target"},
     "ol": {"start"},
-    "span": {"class"},
+    "span": {"class", "tabindex"},
     "div": {"class", "tabindex"},
     "pre": {"class", "tabindex"},
     "th": {"class"},
@@ -129,12 +133,20 @@ _BLOCKS: Final = frozenset(
     for name in ("paragraph", "heading", "blockquote", "list_item", "bullet_list", "ordered_list", "th", "td")
 )
 _FORMATTER: Final = HtmlFormatter(nowrap=True)
+_CLEANER: Final = nh3.Cleaner(
+    tags=set(TAGS),
+    attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+    link_rel="noopener noreferrer nofollow",
+    clean_content_tags={"script", "style"},
+)
 
 T = TypeVar("T")
 
 
 def render_markdown(text: str) -> str:
-    """Safe HTML for `text`: CommonMark with tables and strikethrough, code coloured by CSS classes.
+    """Safe HTML for `text`: CommonMark with tables, strikethrough and formulas, code coloured by CSS classes.
 
     No raw HTML, no images, links only to http, https and mailto. Every block carries its own direction.
     """
@@ -145,18 +157,12 @@ def render_markdown(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _render(text: str) -> str:
-    return _clean(_MARKDOWN.render(_show(text)))
+    # Once more at the end: a reference such as &#x202E; is a character only now.
+    return _show(_clean(_MARKDOWN.render(_show(text))))
 
 
 def _clean(html: str) -> str:
-    return nh3.clean(
-        html,
-        tags=set(TAGS),
-        attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-        clean_content_tags={"script", "style"},
-    )
+    return str(_CLEANER.clean(html))
 
 
 def _plain(text: str) -> str:
@@ -173,7 +179,7 @@ def _show(text: str) -> str:
 
 
 class _Renderer(RendererHTML):
-    """Blocks with their direction, images as words, tables that scroll by themselves."""
+    """Blocks with their direction, images as words, tables and formulas that scroll by themselves."""
 
     def renderToken(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:  # noqa: N802
         token = tokens[idx]
@@ -203,6 +209,44 @@ class _Renderer(RendererHTML):
     def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return _code(escape(tokens[idx].content))
 
+    def code_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        return _inline_code(tokens[idx].content)
+
+    def maths_inline(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        formula = _formula(tokens[idx], env, display=False)
+        return formula or _inline_code(_source(tokens[idx]))
+
+    def maths_display(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        formula = _formula(tokens[idx], env, display=True)
+        if not formula:
+            return _inline_code(_source(tokens[idx]))
+        return f'<span class="maths" tabindex="0">{formula}</span>'
+
+    def maths_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
+        formula = _formula(tokens[idx], env, display=True)
+        if not formula:
+            return _code(escape(_source(tokens[idx])))
+        return f'<div class="maths" tabindex="0">{formula}</div>\n'
+
+
+def _formula(token: Token, env: Any, *, display: bool) -> str:
+    """MathML, or "" where the source has to do: unreadable, or the text has too much of it."""
+    env["tex"] = env.get("tex", 0) + len(token.content)
+    if env["tex"] > maths.TEX_BUDGET:
+        return ""
+    try:
+        return maths.mathml(token.content, display=display)
+    except maths.UnreadableError:
+        return ""
+
+
+def _source(token: Token) -> str:
+    return maths.source_of(token.content, token.markup)
+
+
+def _inline_code(code: str) -> str:
+    return f'<code dir="ltr">{escape(code)}</code>'
+
 
 def _code(html: str) -> str:
     # Focusable, so that a long line can be scrolled to from the keyboard.
@@ -229,3 +273,4 @@ def _until(deadline: float, tokens: Iterable[T]) -> Iterator[T]:
 _MARKDOWN: Final = MarkdownIt(
     "commonmark", {"html": False, "linkify": False, "maxNesting": 20}, renderer_cls=_Renderer
 ).enable(["table", "strikethrough"])
+maths.maths_plugin(_MARKDOWN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -36,6 +36,30 @@ def turns(messages: list[Message]) -> SafeString:
         '<div class="m-turn"><b>{}</b><div class="m-prose">{}</div></div>',
         ((message["role"], message["content"]) for message in messages),
     )
+
+
+class NamesItsModel(admin.SimpleListFilter):
+    """Rows whose answer gives its model away, or the others."""
+
+    title = "names its model"
+    parameter_name = "leak"
+    fields: tuple[str, ...] = ("leak",)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        silent = Q(**dict.fromkeys(self.fields, ""))
+        match self.value():
+            case "yes":
+                return queryset.exclude(silent)
+            case "no":
+                return queryset.filter(silent)
+        return queryset
+
+
+class EitherNamesItsModel(NamesItsModel):
+    fields = ("response_a__leak", "response_b__leak")
 
 
 @admin.register(Prompt)
@@ -96,8 +120,8 @@ class DialogueAdmin(RoleAdmin):
 
 @admin.register(Response)
 class ResponseAdmin(RoleAdmin):
-    list_display = ("beginning", "policy", "temperature", "tokens", "finish_reason", "added")
-    list_filter = ("policy", "finish_reason")
+    list_display = ("beginning", "policy", "temperature", "tokens", "finish_reason", "leaked", "added")
+    list_filter = (NamesItsModel, "policy", "finish_reason")
     search_fields = ("text", "key", "run")
     fields = (
         "whole",
@@ -109,6 +133,7 @@ class ResponseAdmin(RoleAdmin):
         "tokens",
         "latency_ms",
         "finish_reason",
+        "leak",
         "run",
         "key",
         "created_at",
@@ -124,6 +149,10 @@ class ResponseAdmin(RoleAdmin):
     def whole(self, response: Response) -> SafeString:
         return prose(response.text)
 
+    @display(description="Names its model", ordering="leak")
+    def leaked(self, response: Response) -> str:
+        return excerpt(response.leak) or "—"
+
     @display(description="Added", ordering="created_at")
     def added(self, response: Response) -> SafeString | str:
         return moment(response.created_at)
@@ -131,8 +160,8 @@ class ResponseAdmin(RoleAdmin):
 
 @admin.register(Comparison)
 class ComparisonAdmin(RoleAdmin):
-    list_display = ("short_key", "asked", "batch", "focus", "dotted", "judgments_n")
-    list_filter = ("batch", "focus", "state")
+    list_display = ("short_key", "asked", "batch", "focus", "dotted", "judgments_n", "leaked")
+    list_filter = ("batch", "focus", "state", EitherNamesItsModel)
     search_fields = ("key", "dialogue__prompt__text")
     list_select_related = ("batch", "dialogue__prompt")
     fields = ("whole", "first", "second", "batch", "focus", "state", "key", "created_at")
@@ -140,7 +169,8 @@ class ComparisonAdmin(RoleAdmin):
     ordering = ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Comparison]:
-        return with_judgment_counts(super().get_queryset(request))
+        rows = with_judgment_counts(super().get_queryset(request))
+        return rows.annotate(leak_a=F("response_a__leak"), leak_b=F("response_b__leak"))
 
     @display(description="Key", ordering="key")
     def short_key(self, comparison: Comparison) -> str:
@@ -159,6 +189,11 @@ class ComparisonAdmin(RoleAdmin):
         count: int = comparison.judgments_n
         return count
 
+    @display(description="Names its model")
+    def leaked(self, comparison: Any) -> str:
+        leaks = {"A": comparison.leak_a, "B": comparison.leak_b}
+        return ", ".join(f"{place}: {excerpt(leak)}" for place, leak in leaks.items() if leak) or "—"
+
     @display(description="Dialogue")
     def whole(self, comparison: Comparison) -> SafeString:
         return turns(comparison.dialogue.messages)
@@ -175,7 +210,8 @@ class ComparisonAdmin(RoleAdmin):
     def _response(response: Response) -> SafeString:
         origin = response.policy or "unknown policy"
         warmth = f" at temperature {response.temperature:g}" if response.temperature is not None else ""
-        return format_html('{}<p class="m-help">{}{}</p>', prose(response.text), origin, warmth)
+        leak = f"; names its model: “{response.leak}”" if response.leak else ""
+        return format_html('{}<p class="m-help">{}{}{}</p>', prose(response.text), origin, warmth, leak)
 
 
 @admin.register(Judgment)

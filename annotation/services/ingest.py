@@ -12,6 +12,7 @@ from django.db import transaction
 
 from annotation.core.formats.base import BadRow, ImportedJudgment, ImportedResponse, Tie
 from annotation.core.grades import Choice, Focus
+from annotation.core.leaks import distinctive, names_its_model
 from annotation.core.records import Message, content_key, dialogue_key, prompt_key
 from annotation.core.states import BatchState, ComparisonState
 from annotation.errors import BatchSealedError, InvalidImportError
@@ -50,12 +51,14 @@ class NewResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPair:
-    """Two responses to one dialogue, waiting for people."""
+    """Two responses to one dialogue, waiting for people. `salt` where not 0 makes it another pair of the same
+    content, with another blind order (services.live)."""
 
     messages: tuple[Message, ...]
     focus: Focus
     first: NewResponse
     second: NewResponse
+    salt: int = 0
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ def ingest_pairs(*, batch: Batch, pairs: Iterable[NewPair]) -> int:
     source = (p for p in pairs if p.first.text.strip() != p.second.text.strip())
     while chunk := list(islice(source, CHUNK)):
         _save_dialogues((p.messages, p.focus) for p in chunk)
-        drafts = [_draft(p.messages, p.focus, p.first, p.second) for p in chunk]
+        drafts = [_draft(p.messages, p.focus, p.first, p.second, p.salt) for p in chunk]
         added += _save_comparisons(batch, drafts, ComparisonState.OPEN)
     return added
 
@@ -159,12 +162,21 @@ class _Draft:
     swapped: bool
 
 
-def _draft(messages: Sequence[Message], focus: Focus, first: NewResponse, second: NewResponse) -> _Draft:
+def key_of(pair: NewPair) -> tuple[str, Choice]:
+    """The key of the pair's comparison, and which of its responses `pair.first` is."""
+    draft = _draft(pair.messages, pair.focus, pair.first, pair.second, pair.salt)
+    return draft.key, Choice.B if draft.swapped else Choice.A
+
+
+def _draft(
+    messages: Sequence[Message], focus: Focus, first: NewResponse, second: NewResponse, salt: int = 0
+) -> _Draft:
     dialogue = dialogue_key(messages)
     one, two = (_response_key(dialogue, r) for r in (first, second))
     swapped = two < one
     a, b = ((two, second), (one, first)) if swapped else ((one, first), (two, second))
-    return _Draft(content_key("comparison", focus, a[0], b[0]), dialogue, focus, a, b, swapped)
+    salted = (salt,) if salt else ()
+    return _Draft(content_key("comparison", focus, a[0], b[0], *salted), dialogue, focus, a, b, swapped)
 
 
 def _response_key(dialogue: str, r: NewResponse) -> str:
@@ -192,8 +204,8 @@ def _save_comparisons(batch: Batch, drafts: Sequence[_Draft], state: ComparisonS
     responses: dict[str, Response] = {}
     for draft in drafts:
         for key, new in (draft.a, draft.b):
-            row = Response(key=key, dialogue_id=dialogues[draft.dialogue], **asdict(new))
-            responses.setdefault(key, row)
+            if key not in responses:
+                responses[key] = _response(key, dialogues[draft.dialogue], new)
     Response.objects.bulk_create(responses.values(), ignore_conflicts=True)
     ids = dict(Response.objects.filter(key__in=responses).values_list("key", "pk"))
     rows = {
@@ -211,6 +223,11 @@ def _save_comparisons(batch: Batch, drafts: Sequence[_Draft], state: ComparisonS
     known = Comparison.objects.filter(key__in=rows).count()
     Comparison.objects.bulk_create(rows.values(), ignore_conflicts=True)
     return len(rows) - known
+
+
+def _response(key: str, dialogue_id: int, new: NewResponse) -> Response:
+    leak = names_its_model(new.text, distinctive(new.policy))
+    return Response(key=key, dialogue_id=dialogue_id, leak=leak, **asdict(new))
 
 
 def _ingest_chunk(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
@@ -146,3 +148,20 @@ def test_a_prompt_is_in_the_pool_once(db: None) -> None:
 def test_a_prompt_that_came_with_a_dialogue_can_join_the_pool(week: Batch) -> None:
     ingest_pairs(batch=week, pairs=[pair()])
     assert add_prompts([NewPrompt(text="Count.", focus=Focus.HELPFULNESS)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "leak"),
+    [
+        ("I am ChatGPT, so yes.", "V1", "I am ChatGPT"),
+        ("SmolLM2 says yes.", "org/smollm2", "SmolLM2"),
+        ("V1 says yes.", "V1", ""),
+        ("GPT-4 was released in 2023.", "V1", ""),
+    ],
+)
+def test_words_that_name_the_model_are_kept_beside_the_response(
+    week: Batch, text: str, policy: str, leak: str
+) -> None:
+    told = replace(pair(), first=NewResponse(text=text, policy=policy), second=NewResponse(text="Quiet."))
+    ingest_pairs(batch=week, pairs=[told])
+    assert dict(Response.objects.values_list("text", "leak")) == {text: leak, "Quiet.": ""}
