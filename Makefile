@@ -12,7 +12,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test loop bench-tree lint format messages setup setup-test clean
+.PHONY: help demo test loop bench-tree bench-page lint format messages setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FO
 
 bench-tree: .venv/.demo ## Measure the token tree against separate rows (DATA=an HH-RLHF file)
 	@$(BIN)/python -m bench.tree $(if $(DATA),--data $(DATA))
+
+bench-page: .venv/.test ## Measure the annotator's page in a real browser against a real server
+	@$(BIN)/python -m bench.page
 
 lint: .venv/.test ## Ruff, mypy --strict, import contracts, migrations, docker-compose.yml
 	@echo "== ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check -q .
