@@ -17,8 +17,8 @@ from unfold.sites import UnfoldAdminSite
 
 from annotation.models import Role, User
 
-# What reviewers come for; each page asks for its own role besides.
-REVIEWING = ("index", "annotation_pass_", "annotation_guidelinereport_")
+# What reviewers come for, and the words that its lists load; each page asks for its own role besides.
+REVIEWING = ("index", "jsi18n", "annotation_pass_", "annotation_guidelinereport_")
 
 
 class PanelSite(UnfoldAdminSite):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -72,6 +74,16 @@ def test_an_annotator_finds_pairs_to_rate(demo: Demo) -> None:
     with closing(demo.sign_in("ada")) as browser:
         items = browser.get("/api/v1/comparisons/next?count=3").json()["items"]
         assert len(items) == 3
+
+
+def test_an_annotator_writes_a_prompt_and_gets_two_answers(demo: Demo) -> None:
+    with closing(demo.sign_in("ada")) as browser:
+        assert browser.get("/api/v1/live").json()["available"] is True
+        browser.get("/rate")
+        headers = {"X-CSRFToken": browser.cookies["csrftoken"]}
+        prompt = {"uid": str(uuid4()), "focus": "helpfulness", "text": "Say something.", "continues": None}
+        lines = browser.post("/api/v1/live", json=prompt, headers=headers, timeout=60).text.splitlines()
+        assert "item" in json.loads(lines[-1]), lines[-1]
 
 
 def test_a_researcher_finds_the_admin(demo: Demo) -> None:

@@ -14,7 +14,7 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
 def test_every_variable_that_settings_read_is_described() -> None:
     settings = (ROOT / "config/settings.py").read_text()
-    read = set(re.findall(r'env\.(?:text|flag|number|words)\(\s*"([A-Z_]+)"', settings))
+    read = set(re.findall(r'env\.(?:text|flag|number|words|pairs)\(\s*"([A-Z_]+)"', settings))
     described = set(re.findall(r"^\| `([A-Z_]+)`", OPERATIONS, re.MULTILINE))
     assert read == described
 

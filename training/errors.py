@@ -12,6 +12,13 @@ class InvalidSpecError(DomainError):
     status = 422
 
 
+class InvalidEndpointError(DomainError):
+    """No address of a response server."""
+
+    code = "invalid-endpoint"
+    status = 422
+
+
 class ClaimLostError(ConflictError):
     """Another launcher holds the run now; this one must let go of it."""
 
@@ -22,3 +29,35 @@ class NotReadyError(ConflictError):
     """An earlier stage of the iteration has not ended yet."""
 
     code = "not-ready"
+
+
+class LiveUnavailableError(ConflictError):
+    """Nobody can have a prompt answered now; the message says why."""
+
+    code = "live-unavailable"
+
+
+class TurnLimitError(ConflictError):
+    code = "turn-limit"
+
+
+class StoppedError(ConflictError):
+    """The attempt is no longer the one whose answers are wanted."""
+
+    code = "stopped"
+
+
+class SameAnswersError(ConflictError):
+    code = "same-answers"
+
+
+class ModelFailedError(DomainError):
+    """A side gave no answer. Never says which, or why: the log does."""
+
+    code = "model-failed"
+    status = 502
+
+
+class ModelStalledError(DomainError):
+    code = "model-stalled"
+    status = 504

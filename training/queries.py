@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from training.core.states import RUN_ACTIVE
-from training.models import Iteration, PolicyVersion, Run, WorkerBeat
+from annotation.models import Batch, Comparison, User
+from annotation.queries import open_batch
+from training.core.states import RUN_ACTIVE, LiveState
+from training.models import Iteration, LivePrompt, PolicyVersion, Run, WorkerBeat
 from training.worker import BEAT
 
 
@@ -30,3 +32,32 @@ def active_runs(iteration: Iteration) -> list[Run]:
 
 def run_with_key(key: str) -> Run | None:
     return Run.objects.filter(key=key).first()
+
+
+def answering_policies() -> list[PolicyVersion]:
+    """The newest two that a response server answers for; the newest comes first."""
+    return list(PolicyVersion.objects.exclude(endpoint="")[:2])
+
+
+def why_no_live(batch: Batch | None, policies: list[PolicyVersion]) -> str:
+    """Why nobody can have a prompt answered now, in a sentence; empty: they can."""
+    if batch is None:
+        return "No batch is open, so there is nothing to write prompts for."
+    if batch.turn_limit == 0:
+        return f"{batch.name} takes no prompts of your own."
+    if not policies:
+        return "No model answers prompts at present: no policy has a response server."
+    return ""
+
+
+def open_live_prompt(annotator: User) -> LivePrompt | None:
+    """The newest prompt of theirs in the open batch that waits for answers or for being asked again."""
+    waiting = (LiveState.ASKING, LiveState.STOPPED, LiveState.FAILED)
+    rows = LivePrompt.objects.filter(annotator=annotator, batch=open_batch(), state__in=waiting)
+    return rows.select_related("continues").first()
+
+
+def live_comparison(prompt: LivePrompt) -> Comparison:
+    """The pair of an answered prompt, with all that its page shows."""
+    rows = Comparison.objects.select_related("batch", "dialogue", "response_a", "response_b")
+    return rows.get(live_prompt=prompt)

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.urls import URLPattern, reverse
 from django.utils.text import slugify
 
-from annotation.admin.base import person
-from annotation.admin.batches import BatchAdmin, OfBatchView, Step
+from annotation.admin.base import Step, person
+from annotation.admin.batches import BatchAdmin, OfBatchView
 from annotation.core.grades import Focus
 from annotation.models import Batch, Snapshot
 from annotation.overview import snapshots_of

@@ -13,8 +13,8 @@ from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, ServiceView, person
-from annotation.admin.batches import SealView, Step
+from annotation.admin.base import RoleAdmin, ServiceView, Step, person
+from annotation.admin.batches import SealView
 from annotation.core.states import BatchState
 from annotation.errors import DomainError
 from annotation.models import Batch, Role

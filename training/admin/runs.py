@@ -13,8 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, act, person
-from annotation.admin.batches import Step
+from annotation.admin.base import RoleAdmin, Step, act, person
 from annotation.templatetags.panel import dot, moment, words
 from training import overview
 from training.admin.starting import StartView, choose_kind, no_worker

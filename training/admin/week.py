@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from annotation.admin.batches import Step
+from annotation.admin.base import Step
 from annotation.overview import counts_by_focus
 from annotation.queries import open_batch
 from training import overview

@@ -134,7 +134,7 @@ class ChatClient:
 
     def _one(self, body: Mapping[str, Any]) -> Completion:
         content, seconds = self._post(body)
-        text, finish_reason = _parse(content)
+        text, finish_reason = parse_completion(content)
         return Completion(text, finish_reason, round(seconds * 1000))
 
     def _post(self, body: Mapping[str, Any]) -> tuple[bytes, float]:
@@ -156,7 +156,7 @@ class ChatClient:
                     return content, time.monotonic() - began
                 if last or status not in TRANSIENT:
                     raise ServerRefusedError(status)
-            self._sleep(_pause(attempt))
+            self._sleep(pause_after(attempt))
         raise ValueError("attempts must be at least 1")
 
     def _send(self, body: Mapping[str, Any]) -> tuple[int, bytes]:
@@ -172,13 +172,18 @@ class ChatClient:
             return response.status_code, content
 
 
-def _pause(attempt: int) -> float:
+def pause_after(attempt: int) -> float:
     """Seconds until the next attempt: doubling, and uneven so that many clients do not return together."""
     full: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1))
     return full * (0.5 + 0.5 * random.random())  # noqa: S311 - spreads load, guards nothing
 
 
-def _parse(content: bytes) -> tuple[str, str]:
+def parse_completion(content: bytes) -> tuple[str, str]:
+    """Text and finish reason of a whole answer.
+
+    Raises:
+        ServerAnswerError: it is none.
+    """
     try:
         choice = json.loads(content)["choices"][0]
         text, finish_reason = choice["message"]["content"], choice["finish_reason"]

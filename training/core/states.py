@@ -1,4 +1,4 @@
-"""State machines of runs and iterations: what is true in each state, and which moves are legal.
+"""State machines of runs, iterations and live prompts: what is true in each state, and which moves are legal.
 
 Knows names and tables. Must not know rows, clocks or processes; services move rows.
 """
@@ -74,5 +74,27 @@ ITERATION_MOVES: Final[Mapping[IterationState, frozenset[IterationState]]] = Map
         IterationState.SELECTED: frozenset({IterationState.TUNED}),
         IterationState.TUNED: frozenset({IterationState.FED_BACK}),
         IterationState.FED_BACK: frozenset(),
+    }
+)
+
+
+class LiveState(StrEnum):
+    """A prompt that an annotator wrote."""
+
+    ASKING = "asking"  # one attempt is at work, or its loss is not yet noticed
+    ANSWERED = "answered"  # its pair is stored and leased to its writer
+    STOPPED = "stopped"  # its writer stopped it, or wrote another one
+    FAILED = "failed"  # no two different answers came; the message says why
+    DROPPED = "dropped"  # its writer gave it up
+
+
+# Asking again is a move of its own from asking too: the newer attempt wins.
+LIVE_MOVES: Final[Mapping[LiveState, frozenset[LiveState]]] = MappingProxyType(
+    {
+        LiveState.ASKING: frozenset(LiveState),
+        LiveState.ANSWERED: frozenset(),
+        LiveState.STOPPED: frozenset({LiveState.ASKING, LiveState.DROPPED}),
+        LiveState.FAILED: frozenset({LiveState.ASKING, LiveState.DROPPED}),
+        LiveState.DROPPED: frozenset(),
     }
 )

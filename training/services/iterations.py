@@ -153,7 +153,13 @@ def _feed_back(iteration: Iteration, by: User | None) -> list[Run]:
 @transaction.atomic
 def _open_next_batch(iteration: Iteration, by: User | None) -> Batch:
     before = iteration.batch
-    batch = batches.create_batch(overlap=before.overlap, holdout=before.holdout, seed=before.seed + 1, by=by)
+    batch = batches.create_batch(
+        overlap=before.overlap,
+        holdout=before.holdout,
+        seed=before.seed + 1,
+        offer=batches.offer_of(before),
+        by=by,
+    )
     batches.open_batch(batch=batch, by=by)
     if not Iteration.objects.filter(pk=iteration.pk, next_batch=None).update(next_batch=batch):
         raise ConflictError(f"{iteration} has opened its next batch already.")

@@ -26,6 +26,11 @@ def place_of(path: str) -> Path:
     return place
 
 
+def served_name(policy: PolicyVersion) -> str:
+    """What the policy's response server calls it; `transformers serve` wants the folder's absolute path."""
+    return policy.endpoint_model or str(Path(settings.MARGIN_HOME) / policy.path)
+
+
 def policy_reference(policy: PolicyVersion) -> dict[str, Any]:
     base = str(place_of(policy.adapter_on.path)) if policy.adapter_on else None
     return {"name": policy.name, "path": str(place_of(policy.path)), "base": base}

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +12,7 @@ import pytest
 
 from annotation.core.records import Message
 from rewardmodel.core.backbone import PolicyRef
+from tests.house import free_port
 from training.core.client import (
     ChatClient,
     Completion,
@@ -26,6 +22,7 @@ from training.core.client import (
     ServerTimeoutError,
     ServerUnreachableError,
 )
+from training.tests.serving import serve_policy
 
 MESSAGES: list[Message] = [{"role": "user", "content": "Hi"}]
 SECRET = "/srv/secret/prompt <script>"
@@ -207,51 +204,17 @@ def test_no_error_repeats_what_the_server_said(answer: Answer) -> None:
 
 def test_a_real_refused_connection_is_unreachable() -> None:
     with (
-        ChatClient(f"http://127.0.0.1:{_free_port()}", "v1", attempts=1) as client,
+        ChatClient(f"http://127.0.0.1:{free_port()}", "v1", attempts=1) as client,
         pytest.raises(ServerUnreachableError),
     ):
         client.complete(MESSAGES, temperature=1)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def served(tiny: PolicyRef, tmp_path: Path) -> Iterator[str]:
     """A real `transformers serve` of the tiny policy; gives its address."""
-    pytest.importorskip("fastapi")
-    pytest.importorskip("uvicorn")
-    pytest.importorskip("openai")
-    program = shutil.which("transformers", path=str(Path(sys.executable).parent))
-    assert program is not None
-    port = _free_port()
-    command = [program, "serve", str(tiny.path), "--host", "127.0.0.1", "--port", str(port)]
-    with (tmp_path / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--device", "cpu", "--dtype", "float32"], stdout=log, stderr=log
-        )
-        try:
-            _wait_until_healthy(f"http://127.0.0.1:{port}", process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_healthy(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        assert process.poll() is None, "the server ended"
-        assert time.monotonic() < deadline, "the server does not start"
-        try:
-            if httpx.get(f"{address}/health", trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
+    with serve_policy(tiny.path, tmp_path / "log.txt") as address:
+        yield address
 
 
 @pytest.mark.process

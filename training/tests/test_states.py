@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from training.core.states import ITERATION_MOVES, RUN_ACTIVE, RUN_ENDED, RUN_MOVES, IterationState, RunState
+from training.core.states import (
+    ITERATION_MOVES,
+    LIVE_MOVES,
+    RUN_ACTIVE,
+    RUN_ENDED,
+    RUN_MOVES,
+    IterationState,
+    LiveState,
+    RunState,
+)
 
 
 def test_every_state_has_its_moves() -> None:
     assert set(RUN_MOVES) == set(RunState)
     assert set(ITERATION_MOVES) == set(IterationState)
+    assert set(LIVE_MOVES) == set(LiveState)
 
 
 def test_a_run_is_active_or_ended() -> None:
@@ -39,3 +49,9 @@ def test_an_iteration_passes_every_state_once_in_order() -> None:
     assert {state: set(moves) for state, moves in ITERATION_MOVES.items()} == {
         state: set(order[k + 1 : k + 2]) for k, state in enumerate(order)
     }
+
+
+def test_an_answered_or_dropped_prompt_stays_and_every_other_can_be_asked_again() -> None:
+    final = {state for state, moves in LIVE_MOVES.items() if not moves}
+    assert final == {LiveState.ANSWERED, LiveState.DROPPED}
+    assert all(LiveState.ASKING in moves for state, moves in LIVE_MOVES.items() if state not in final)

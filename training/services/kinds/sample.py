@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from annotation.core.records import canonical_json
 from annotation.models import Batch
 from annotation.services.ingest import NewPair, NewResponse, ingest_pairs
 from rewardmodel.core.files import write_atomically
+from training.core.draws import draw_seed, two_temperatures
 from training.models import PolicyVersion, Run
 from training.services.prompts import dialogues_of
 from training.services.references import policy_reference
@@ -29,28 +29,15 @@ def prepare(run: Run) -> dict[str, Any]:
 def _requests(run: Run, names: list[str]) -> Iterator[dict[str, Any]]:
     """Two requests a dialogue: the first and the last named policy, at two temperatures (section 3.2.1)."""
     for dialogue in dialogues_of(run.inputs["prompts"]):
-        first, second = _draw_temperatures(run, dialogue.key)
+        first, second = two_temperatures(run.params["temperatures"], seed=run.seed, key=dialogue.key)
         for side, name, temperature in ((0, names[0], first), (1, names[-1], second)):
             yield {
                 "dialogue": dialogue.key,
                 "messages": dialogue.messages,
                 "policy": name,
                 "temperature": temperature,
-                "seed": _hash(run.seed, dialogue.key, side) % 2**31,
+                "seed": draw_seed(run.seed, dialogue.key, side),
             }
-
-
-def _draw_temperatures(run: Run, key: str) -> tuple[float, float]:
-    """Two different temperatures where there are two, in an order that says nothing about the policy."""
-    pool: list[float] = list(run.params["temperatures"])
-    draw = _hash(run.seed, key, "temperature")
-    first = draw % len(pool)
-    step = 1 + (draw // len(pool)) % max(1, len(pool) - 1)
-    return pool[first], pool[(first + step) % len(pool)]
-
-
-def _hash(*parts: object) -> int:
-    return int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:8])
 
 
 def collect(run: Run) -> list[NewPair]:

@@ -77,7 +77,8 @@ function keep() {
 // Back to the pairs. A prompt that was asked is given up on the server; a mere draft waits here.
 function leave() {
   if (prompt.asked) bench.api("POST", `${bench.boot.urls.live}/${prompt.uid}/drop`, {}).catch(() => null);
-  if (!prompt.text.trim()) bench.drafts.drop(DRAFT);
+  if (prompt.asked) Object.assign(prompt, { uid: newUid(), asked: false });
+  keep();
   bench.writing = false;
   bench.advance();
 }
@@ -94,6 +95,7 @@ async function ask() {
   const end = await read().catch(() => null);
   if (abort?.signal.aborted) return;
   if (end?.item) return finish(end);
+  if (end?.problem?.code === "illegal-move") prompt.uid = newUid(); // given up in another tab
   broken(end?.problem ? reasonOf(end.problem) : BROKEN());
 }
 
