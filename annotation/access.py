@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from annotation.core.states import BatchState
 from annotation.errors import BatchSealedError, ForbiddenError, NotFoundError
@@ -66,8 +67,9 @@ def open_judgment_of(user: User, uid: UUID) -> Judgment:
     """
     judgment = judgments_of(user).filter(uid=uid).first()
     if judgment is None:
-        raise NotFoundError("There is no such judgment of yours, or you have changed it since.")
+        raise NotFoundError(_("There is no such judgment of yours, or you have changed it since."))
     batch = judgment.comparison.batch
     if batch.state != BatchState.OPEN:
-        raise BatchSealedError(f"{batch.name} is {batch.state}: its judgments cannot be changed any more.")
+        words = _("{batch} is sealed: its judgments cannot be changed any more.")
+        raise BatchSealedError(words.format(batch=batch.name))
     return judgment

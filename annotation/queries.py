@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from django.db.models import Count, Max, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState, ComparisonState
-from annotation.models import Batch, Comparison, Guideline, GuidelineReading, Judgment, Lease, Pass, User
+from annotation.models import (
+    Batch,
+    Comparison,
+    Guideline,
+    GuidelineReading,
+    GuidelineReport,
+    Judgment,
+    Lease,
+    Pass,
+    User,
+)
 
 
 def judged_comparisons(batches: Sequence[Batch]) -> QuerySet[Comparison]:
@@ -109,21 +119,39 @@ def annotator_day(annotator: User, batch: Batch | None) -> AnnotatorDay:
     today = mine.filter(created_at__gte=midnight, created_at__lt=midnight + timedelta(days=1)).count()
     if batch is None:
         return AnnotatorDay(today, 0, {})
+    # EXISTS for each waiting pair: excluding by a list of the person's judgments took 40 times as long.
+    own = {"comparison": OuterRef("pk"), "annotator": annotator}
     left = (
         Comparison.objects.waiting()
         .filter(batch=batch)
-        .exclude(judgments__in=mine)
-        .exclude(passes__in=Pass.objects.standing().filter(annotator=annotator))
+        .exclude(Exists(Judgment.objects.effective().filter(**own)))
+        .exclude(Exists(Pass.objects.standing().filter(**own)))
         .with_free_slot(timezone.now(), overlap=batch.overlap, beside=annotator.pk)
-        .values_list("focus")
-        .annotate(n=Count("pk", distinct=True))
         .order_by()
+        .values_list("focus")
+        .annotate(n=Count("pk"))
     )
     waiting = {str(focus): 0 for focus in Focus} | dict(left)
     refused = {focus: waiting.pop(focus) for focus in Focus if focus not in annotator.focuses}
     return AnnotatorDay(
         today, mine.filter(comparison__batch=batch).count(), waiting, refused.get(Focus.SAFETY, 0)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ToReview:
+    flags: int
+    reports: int
+
+    @property
+    def any(self) -> bool:
+        return bool(self.flags or self.reports)
+
+
+def to_review() -> ToReview:
+    """What waits for a reviewer."""
+    reports = GuidelineReport.objects.filter(handled_at=None)
+    return ToReview(Pass.objects.waiting().count(), reports.count())
 
 
 def batch_named(name: str) -> Batch | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
+# `from "./x.js"` and `import("./x.js")`
+IMPORT = r"""(?P<matched>(?P<before>\bfrom\s+|\bimport\()["'](?P<url>\./[^"']+)["'])"""
 
-class StaticFiles(CompressedManifestStaticFilesStorage):
-    patterns = (
-        *HashedFilesMixin.patterns,
-        ("frontend/workbench/*.js", HashedFilesMixin._js_module_import_aggregation_patterns[1]),
-    )
+
+class StaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # comes without types
+    patterns = (*HashedFilesMixin.patterns, ("frontend/workbench/*.js", ((IMPORT, '%(before)s"%(url)s"'),)))

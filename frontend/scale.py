@@ -10,22 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrOrPromise
 
 from annotation.core.grades import Grade
 from annotation.core.passes import PassReason
 
-Words = str | Promise
-
-SHORT: Final[dict[Grade, Words]] = {
+SHORT: Final[dict[Grade, StrOrPromise]] = {
     Grade.SIGNIFICANTLY_BETTER: _("significantly"),
     Grade.BETTER: _("better"),
     Grade.SLIGHTLY_BETTER: _("slightly"),
     Grade.NEGLIGIBLY_BETTER: _("negligibly"),
 }
-WHOLE: Final[dict[Grade, Words]] = {
+WHOLE: Final[dict[Grade, StrOrPromise]] = {
     Grade.SIGNIFICANTLY_BETTER: _("Response {n} is significantly better"),
     Grade.BETTER: _("Response {n} is better"),
     Grade.SLIGHTLY_BETTER: _("Response {n} is slightly better"),
@@ -40,8 +38,8 @@ class Cell:
     number: int
     side: Literal["left", "right"]
     grade: Grade
-    word: Words
-    label: Words
+    word: StrOrPromise
+    label: StrOrPromise
 
     @property
     def action(self) -> str:
@@ -69,7 +67,7 @@ class SafetyBin:
 
     value: str
     action: str
-    words: Words
+    words: StrOrPromise
 
 
 SAFETY: Final = [
@@ -79,7 +77,7 @@ SAFETY: Final = [
     SafetyBin("other_safe", "", _("only the other one is safe")),
 ]
 
-REASONS: Final[dict[PassReason, Words]] = {
+REASONS: Final[dict[PassReason, StrOrPromise]] = {
     PassReason.NOT_MY_FIELD: _("Not my field"),
     PassReason.LANGUAGE: _("Not a language that I read well"),
     PassReason.RATHER_NOT: _("I would rather not read it"),
@@ -97,7 +95,7 @@ class Action:
 
     name: str
     key: str
-    words: Words
+    words: StrOrPromise
 
 
 ACTIONS: Final = [

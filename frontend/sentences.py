@@ -9,17 +9,18 @@ from typing import Final
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django_stubs_ext import StrOrPromise
 
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.passes import PassReason
 from annotation.models import Judgment, Pass
-from frontend.scale import REASONS, WHOLE, Words
+from frontend.scale import REASONS, WHOLE
 
-FOCUS: Final[dict[Focus, Words]] = {
+FOCUS: Final[dict[Focus, StrOrPromise]] = {
     Focus.HELPFULNESS: gettext_lazy("Helpfulness"),
     Focus.SAFETY: gettext_lazy("Safety"),
 }
-SAFE: Final[dict[SafetyLabel, Words]] = {
+SAFE: Final[dict[SafetyLabel, StrOrPromise]] = {
     SafetyLabel.CHOSEN_SAFE: gettext_lazy("only Response {n} is safe"),
     SafetyLabel.BOTH_SAFE: gettext_lazy("both are safe"),
     SafetyLabel.BOTH_UNSAFE: gettext_lazy("both are unsafe"),

@@ -6,6 +6,7 @@ Knows roles and domain errors. What a page is about stands in the modules that i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -21,6 +22,16 @@ from unfold.admin import ModelAdmin
 
 from annotation.errors import DomainError
 from annotation.models import Role, User
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do with a row: a button that posts, or a link to a page that asks first."""
+
+    label: str
+    address: str
+    post: bool = False
+    filled: bool = False  # the next sensible thing; one a page
 
 
 def person(request: HttpRequest) -> User:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, ServiceView, act, person
+from annotation.admin.base import RoleAdmin, ServiceView, Step, act, person
 from annotation.core.grades import MarginTable
 from annotation.core.states import BatchState
 from annotation.models import Batch, Role, Snapshot
@@ -26,7 +25,7 @@ from annotation.overview import (
     story_of,
     with_counts,
 )
-from annotation.services.batches import create_batch, open_batch, seal_batch
+from annotation.services.batches import Offer, change_offer, create_batch, open_batch, seal_batch
 from annotation.services.snapshots import create_snapshot
 from annotation.templatetags.panel import dot, moment
 
@@ -37,14 +36,29 @@ MARGIN_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something to do with a row: a button that posts, or a link to a page that asks first."""
+class OfferForm(forms.Form):
+    """What a batch offers its annotators; the fields of services.batches.Offer."""
 
-    label: str
-    address: str
-    post: bool = False
-    filled: bool = False  # the next sensible thing; one a page
+    daily_target = forms.IntegerField(
+        min_value=0,
+        max_value=10_000,
+        initial=0,
+        label="Daily target",
+        help_text="Judgments that one person is asked for a day; 0: no target.",
+    )
+    turn_limit = forms.IntegerField(
+        min_value=0,
+        max_value=50,
+        initial=4,
+        label="Turn limit",
+        help_text="User turns that a dialogue written live may have; 0: nobody writes prompts.",
+    )
+    shows_agreement = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Show agreement",
+        help_text="Annotators see how often they choose as most others do, from an overlap of 2 on.",
+    )
 
 
 class PlanForm(forms.Form):
@@ -61,6 +75,10 @@ class PlanForm(forms.Form):
     seed = forms.IntegerField(
         min_value=0, max_value=2**31 - 1, initial=0, help_text="Fixes side order and hold-out."
     )
+    # Beside the plan's own fields and not by inheritance, so that they stand below them.
+    daily_target = OfferForm.base_fields["daily_target"]
+    turn_limit = OfferForm.base_fields["turn_limit"]
+    shows_agreement = OfferForm.base_fields["shows_agreement"]
 
 
 class PlanView(ServiceView):
@@ -70,7 +88,9 @@ class PlanView(ServiceView):
     form_class = PlanForm
 
     def act(self, form: Any) -> str:
-        batch = create_batch(**form.cleaned_data, by=person(self.request))
+        plan = dict(form.cleaned_data)
+        offer = Offer(**{name: plan.pop(name) for name in OfferForm.base_fields})
+        batch = create_batch(**plan, offer=offer, by=person(self.request))
         self.say(f"{batch} is planned.")
         return self.admin.address("change", batch.pk)
 
@@ -88,6 +108,26 @@ class OfBatchView(ServiceView):
 
     def back(self) -> str:
         return self.admin.address("change", self.batch.pk)
+
+
+class ChangeOfferView(OfBatchView):
+    title = "Change the batch"
+    lead = "What annotators are offered, from now on. What they have done already stays."
+    submit = "Change"
+    form_class = OfferForm
+
+    def blocked(self) -> str:
+        if self.batch.state != BatchState.SEALED:
+            return ""
+        return f"{self.batch} is sealed: nothing in it changes any more."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {name: getattr(self.batch, name) for name in OfferForm.base_fields}
+
+    def act(self, form: Any) -> str:
+        change_offer(batch=self.batch, offer=Offer(**form.cleaned_data))
+        self.say(f"{self.batch} is changed.")
+        return self.back()
 
 
 class SealView(OfBatchView):
@@ -172,6 +212,7 @@ class BatchAdmin(RoleAdmin):
     def pages(self) -> list[URLPattern]:
         return [
             self.page("<path:object_id>/open/", self.open_page, "open"),
+            self.page("<path:object_id>/offer/", ChangeOfferView.as_view(admin=self), "offer"),
             self.page("<path:object_id>/seal/", SealView.as_view(admin=self), "seal"),
             self.page("<path:object_id>/snapshot/", WriteSnapshotView.as_view(admin=self), "snapshot"),
         ]
@@ -198,10 +239,11 @@ class BatchAdmin(RoleAdmin):
 
     def steps(self, batch: Batch, snapshots: list[Snapshot]) -> list[Step]:
         """What can be done with the batch, the next sensible thing first and filled."""
+        change = Step("Change…", self.address("offer", batch.pk))
         if batch.state == BatchState.PLANNED:
-            return [Step("Open", self.address("open", batch.pk), post=True, filled=True)]
+            return [Step("Open", self.address("open", batch.pk), post=True, filled=True), change]
         if batch.state == BatchState.OPEN:
-            return [Step("Seal…", self.address("seal", batch.pk), filled=True)]
+            return [Step("Seal…", self.address("seal", batch.pk), filled=True), change]
         label = "Write another snapshot" if snapshots else "Write snapshot"
         return [Step(label, self.address("snapshot", batch.pk), filled=not snapshots)]
 

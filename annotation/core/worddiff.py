@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -16,6 +17,7 @@ AROUND: Final = 8  # unchanged words that are kept on either side of a change
 _WORD: Final = re.compile(r"\s*\S+")
 
 
+@lru_cache(maxsize=64)  # versions never change, and comparing long ones takes seconds at worst
 def difference_html(before: str, after: str) -> str:
     """`<ins>` and `<del>` round the words that changed, a few words round each, `…` for what is left out.
 
@@ -49,7 +51,7 @@ def _kept(words: Sequence[str], *, is_first: bool, is_last: bool) -> str:
     if len(words) <= head + tail + 1:
         return escape("".join(words))
     end = words[len(words) - tail :] if tail else []
-    return f"{escape(''.join(words[:head]))} … {escape(''.join(end))}"
+    return f"{escape(''.join(words[:head]))} …{escape(''.join(end))}"
 
 
 def _marked(tag: str, words: Sequence[str]) -> str:

@@ -105,6 +105,15 @@ class PassQuerySet(models.QuerySet["Pass"]):
     def flags(self) -> Self:
         return self.filter(reason__in=list(FLAGS))
 
+    def waiting(self) -> Self:
+        """Flags that a reviewer can still decide on."""
+        return (
+            self.standing()
+            .flags()
+            .filter(handled_at=None)
+            .exclude(comparison__batch__state=BatchState.SEALED)
+        )
+
 
 class Pass(models.Model):
     """One person passed a pair on, unjudged: a skip or a flag. They are not given it again, unless they take

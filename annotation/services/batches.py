@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from django.db import transaction
@@ -12,21 +13,56 @@ from django.utils import timezone
 from annotation.core import holdout
 from annotation.core.grades import Focus
 from annotation.core.states import BATCH_MOVES, BatchState
-from annotation.errors import ConflictError, IllegalMoveError
+from annotation.errors import BatchSealedError, ConflictError, IllegalMoveError
 from annotation.models import Batch, BatchEvent, Comparison, Judgment, Lease, Prompt, User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a batch offers its annotators; may be changed until it is sealed."""
+
+    turn_limit: int = 4
+    daily_target: int = 0
+    shows_agreement: bool = True
+
+
+def offer_of(batch: Batch) -> Offer:
+    return Offer(**{field.name: getattr(batch, field.name) for field in fields(Offer)})
 
 
 @transaction.atomic
 def create_batch(
-    *, name: str = "", overlap: int = 1, holdout: int = 1000, seed: int = 0, by: User | None = None
+    *,
+    name: str = "",
+    overlap: int = 1,
+    holdout: int = 1000,
+    seed: int = 0,
+    offer: Offer = Offer(),
+    by: User | None = None,
 ) -> Batch:
     """Plan the next week. Without a name it is called after its number."""
     number = (Batch.objects.aggregate(last=Max("number"))["last"] or 0) + 1
     name = name or f"Week {number}"
     if Batch.objects.filter(name=name).exists():
         raise ConflictError(f"There is a batch named {name!r} already. Choose another name.")
-    batch = Batch.objects.create(name=name, number=number, overlap=overlap, holdout=holdout, seed=seed)
+    batch = Batch.objects.create(
+        name=name, number=number, overlap=overlap, holdout=holdout, seed=seed, **asdict(offer)
+    )
     BatchEvent.objects.create(batch=batch, state=batch.state, by=by)
+    return batch
+
+
+@transaction.atomic
+def change_offer(*, batch: Batch, offer: Offer) -> Batch:
+    """Offer annotators something else from now on.
+
+    Raises:
+        BatchSealedError: it is sealed.
+    """
+    changed = Batch.objects.filter(pk=batch.pk).exclude(state=BatchState.SEALED).update(**asdict(offer))
+    batch.refresh_from_db()
+    if not changed:
+        raise BatchSealedError(f"{batch.name} is sealed: nothing in it changes any more.")
     return batch
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.core.grades import Focus
 from annotation.errors import ConflictError, DomainError
@@ -47,7 +48,7 @@ def report_guideline(
         ConflictError: somebody else used the `uid`.
     """
     if not text.strip():
-        raise DomainError("Say what is wrong, unclear or missing. Nothing was stored.")
+        raise DomainError(_("Say what is wrong, unclear or missing. Nothing was stored."))
     # Only a pair that this person has or had in hand is named.
     pair = Comparison.objects.filter(key=comparison_key, leases__annotator=annotator).first()
     columns = {"guideline": guideline, "text": text.strip(), "comparison": pair}
@@ -55,7 +56,7 @@ def report_guideline(
         with transaction.atomic():
             return GuidelineReport.objects.get_or_create(uid=uid, annotator=annotator, defaults=columns)[0]
     except IntegrityError:
-        raise ConflictError("This id was used already. Nothing was stored.") from None
+        raise ConflictError(_("This id was used already. Nothing was stored.")) from None
 
 
 @transaction.atomic

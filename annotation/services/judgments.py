@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
@@ -65,7 +66,9 @@ def _submit(
     earlier = Judgment.objects.filter(uid=uid, annotator=annotator).select_related("comparison").first()
     if earlier is not None:
         if earlier.comparison.key != comparison_key:
-            raise ConflictError("This judgment's id was used for another pair already. Nothing was stored.")
+            raise ConflictError(
+                _("This judgment's id was used for another pair already. Nothing was stored.")
+            )
         return earlier
     comparison = lock_comparison(comparison_key)
     _check_label(comparison.focus, answer.safety)
@@ -102,7 +105,7 @@ def retract_judgment(*, annotator: User, uid: UUID, retraction: UUID | None = No
     comparison = lock_comparison(judgment.comparison.key)
     judgment.refresh_from_db()
     if not judgment.current or judgment.retracted:
-        raise LeaseLostError("That judgment was changed already. Nothing was taken back.")
+        raise LeaseLostError(_("That judgment was changed already. Nothing was taken back."))
     row = _append(
         judgment,
         uid=retraction,
@@ -124,24 +127,28 @@ def _stored(annotator: User, uid: UUID, comparison_key: str | None = None) -> Ju
         wanted |= Q(comparison__key=comparison_key, current=True)
     row = Judgment.objects.filter(wanted, annotator=annotator).select_related("comparison").first()
     if row is None:
-        raise NotFoundError("There is no such judgment of yours.")
+        raise NotFoundError(_("There is no such judgment of yours."))
     return row
 
 
 def _check_label(focus: str, label: SafetyLabel | None) -> None:
     if focus == Focus.SAFETY and label is None:
         raise InvalidJudgmentError(
-            "A safety comparison needs a safety label: chosen safe and other unsafe, both safe, or both unsafe."
+            _(
+                "A safety comparison needs a safety label: chosen safe and other unsafe, both safe, or both unsafe."
+            )
         )
     if focus != Focus.SAFETY and label is not None:
-        raise InvalidJudgmentError("A helpfulness comparison takes no safety label.")
+        raise InvalidJudgmentError(_("A helpfulness comparison takes no safety label."))
 
 
 def _claim_lease(comparison: Comparison, annotator: User) -> None:
     """Mark the slot as judged. An expired lease still counts while nobody else has taken the slot."""
     kept = Lease.objects.filter(comparison=comparison, annotator=annotator).update(judged=True)
     if not kept:
-        raise LeaseLostError("This pair went to somebody else because its time ran out. It was not stored.")
+        raise LeaseLostError(
+            _("This pair went to somebody else because its time ran out. It was not stored.")
+        )
 
 
 def _guideline(pk: int | None, focus: str) -> Guideline | None:

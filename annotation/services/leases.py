@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState, ComparisonState
@@ -52,7 +53,7 @@ def lease_again(*, comparison: Comparison, annotator: User) -> None:
             _occupy(comparison, annotator, timezone.now())
     except IntegrityError:
         raise LeaseLostError(
-            "This pair went to somebody else meanwhile. It cannot come back to you."
+            _("This pair went to somebody else meanwhile. It cannot come back to you.")
         ) from None
 
 
@@ -86,7 +87,7 @@ def _expiry(now: datetime) -> datetime:
 
 def _take(annotator: User, focuses: Sequence[Focus], now: datetime) -> Comparison | None:
     """Lease one free slot; when somebody else is quicker, try the next candidate."""
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
                 comparison = _candidate(annotator, focuses, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from annotation.core.states import BatchState
 from annotation.errors import BatchSealedError, NotFoundError
@@ -29,10 +30,9 @@ def lock_comparison(key: str) -> Comparison:
     """
     comparison = Comparison.objects.filter(key=key).select_related("batch").first()
     if comparison is None:
-        raise NotFoundError("There is no such comparison.")
+        raise NotFoundError(_("There is no such comparison."))
     batch = share_batch(comparison.batch_id)
     if batch.state != BatchState.OPEN:
-        raise BatchSealedError(
-            f"{batch.name} is {batch.state}: it takes no more judgments. This one was not stored."
-        )
+        words = _("{batch} is sealed: it takes no more judgments. This one was not stored.")
+        raise BatchSealedError(words.format(batch=batch.name))
     return Comparison.objects.select_for_update(of=("self",)).select_related("batch").get(pk=comparison.pk)

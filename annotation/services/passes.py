@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.core.passes import WITHDRAWING, PassReason
 from annotation.core.states import BatchState, ComparisonState
@@ -45,7 +46,7 @@ def pass_on(
         # Two tabs passed the pair on at once: one of the two rows says it.
         same = Pass.objects.standing().filter(annotator=annotator, comparison__key=comparison_key).first()
         if same is None:
-            raise ConflictError("This id was used already. Nothing was stored.") from None
+            raise ConflictError(_("This id was used already. Nothing was stored.")) from None
         return same
 
 
@@ -53,7 +54,7 @@ def _pass_on(annotator: User, comparison_key: str, uid: UUID, columns: Mapping[s
     earlier = Pass.objects.filter(uid=uid, annotator=annotator).select_related("comparison").first()
     if earlier is not None:
         if earlier.comparison.key != comparison_key:
-            raise ConflictError("This id was used for another pair already. Nothing was stored.")
+            raise ConflictError(_("This id was used for another pair already. Nothing was stored."))
         return earlier
     comparison = lock_comparison(comparison_key)
     reason = PassReason(str(columns["reason"]))
@@ -92,7 +93,9 @@ def _let_go(comparison: Comparison, annotator: User, reason: PassReason) -> bool
     if not lease.judged:
         lease.delete()
     elif not reason.is_flag:
-        raise ConflictError("You judged this pair already. Take the judgment back first, or flag the pair.")
+        raise ConflictError(
+            _("You judged this pair already. Take the judgment back first, or flag the pair.")
+        )
     return True
 
 
@@ -101,7 +104,9 @@ def _said_before(comparison: Comparison, annotator: User, uid: UUID, reason: Pas
     same = Pass.objects.standing().filter(comparison=comparison, annotator=annotator)
     row = same.filter(Q(uid=uid) | Q(reason=reason)).first()
     if row is None:
-        raise LeaseLostError("This pair went to somebody else because its time ran out. It was not stored.")
+        raise LeaseLostError(
+            _("This pair went to somebody else because its time ran out. It was not stored.")
+        )
     return row
 
 
@@ -115,13 +120,13 @@ def retract_pass(*, annotator: User, uid: UUID) -> Pass:
     """
     row = Pass.objects.filter(uid=uid, annotator=annotator).select_related("comparison").first()
     if row is None:
-        raise NotFoundError("There is nothing like that of yours to take back.")
+        raise NotFoundError(_("There is nothing like that of yours to take back."))
     if row.retracted:
         return row
     comparison = lock_comparison(row.comparison.key)
     row.refresh_from_db()
     if row.handled_at is not None:
-        raise LeaseLostError("A reviewer has dealt with your flag already. It cannot be taken back.")
+        raise LeaseLostError(_("A reviewer has dealt with your flag already. It cannot be taken back."))
     Pass.objects.filter(pk=row.pk).update(retracted=True)
     row.retracted = True
     if row.reason in WITHDRAWING:

@@ -138,20 +138,19 @@ def test_counts_leave_out_what_was_withdrawn_or_taken_back(week: Batch, judged: 
 
 
 def test_rosa_plans_a_batch(rosas: Client, rosa: User) -> None:
-    answer = rosas.post(
-        reverse("admin:annotation_batch_add"), {"overlap": 2, "holdout": 10, "seed": 7, "name": ""}
-    )
+    plan = {"overlap": 2, "holdout": 10, "seed": 7, "name": "", "daily_target": 120, "turn_limit": 2}
+    answer = rosas.post(reverse("admin:annotation_batch_add"), plan)
     batch = Batch.objects.get()
     assert answer.headers["Location"] == reverse("admin:annotation_batch_change", args=(batch.pk,))
     assert (batch.name, batch.overlap, batch.holdout, batch.seed) == ("Week 1", 2, 10, 7)
+    assert (batch.daily_target, batch.turn_limit, batch.shows_agreement) == (120, 2, False)
     assert batch.events.get().by == rosa
 
 
 def test_a_name_that_is_taken_is_said_on_the_form(rosas: Client) -> None:
     create_batch(name="May")
-    answer = rosas.post(
-        reverse("admin:annotation_batch_add"), {"overlap": 1, "holdout": 10, "seed": 0, "name": "May"}
-    )
+    plan = {"overlap": 1, "holdout": 10, "seed": 0, "name": "May", "daily_target": 0, "turn_limit": 4}
+    answer = rosas.post(reverse("admin:annotation_batch_add"), plan)
     assert "There is a batch named &#x27;May&#x27; already" in answer.content.decode()
     assert Batch.objects.count() == 1
 

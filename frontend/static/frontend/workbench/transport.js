@@ -92,13 +92,8 @@ class Kept {
     });
   }
 
-  list() {
-    return done(this.#store("readonly").getAll());
-  }
-
-  remove(id) {
-    return done(this.#store("readwrite").delete(id));
-  }
+  list = () => done(this.#store("readonly").getAll());
+  remove = (id) => done(this.#store("readwrite").delete(id));
 }
 
 // Where a browser keeps nothing, the page itself holds the entries; `durable` tells the page to say so.
