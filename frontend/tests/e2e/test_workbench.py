@@ -203,6 +203,25 @@ def test_an_answer_that_was_lost_on_the_way_is_no_second_judgment(bench: Bench, 
     assert Judgment.objects.count() == 1
 
 
+def test_a_pair_that_was_just_judged_never_comes_again(bench: Bench, pairs: Pairs) -> None:
+    pairs(8)
+    page = bench()
+    # Answers that were on their way when something was said do not know of it.
+    page.route("**/api/v1/judgments", lambda route: None)
+    page.route(
+        "**/comparisons/next?*",
+        lambda route: route.continue_(url=f"{route.request.url.partition('?')[0]}?count=5"),
+    )
+    seen = [prompt(page)]
+    for _ in range(4):
+        submit(page, "2")
+        page.wait_for_selector("#pair:not(.waiting)")
+        page.wait_for_timeout(100)
+        seen.append(prompt(page))
+    assert len(set(seen)) == 5
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_a_sealed_week_says_what_was_not_stored(bench: Bench, pairs: Pairs, week: Batch) -> None:
     pairs(4)
     page = bench()

@@ -28,6 +28,7 @@ let stock = READY; // pairs that lie ready, for when the connection is lost
 let current = null;
 let ahead = [];
 let past = []; // {item, body, entry} of what was said here, the newest last
+const finished = new Set(); // keys of pairs that this page is done with, whatever an answer on its way still holds
 let asking = false;
 let focusShown = null;
 let comparing = null; // the module that marks differences, while they are marked
@@ -52,13 +53,8 @@ function refused(entry, problem) {
   view.notice(`lost-${entry.body.uid}`, words, { mood: "bad", closes: true });
   if (entry.kind !== "report") tally(entry, entry.undoes ? 1 : -1);
   past = past.filter(({ body }) => body.uid !== entry.body.uid);
-  if (problem.code === "batch-sealed") startOver();
-}
-
-// The week is over: what lies ready belongs to it.
-function startOver() {
-  ahead = [];
-  past = [];
+  if (problem.code !== "batch-sealed") return;
+  [ahead, past] = [[], []]; // they belong to the week that is over
   advance();
 }
 
@@ -97,7 +93,7 @@ async function ask() {
 
 // `unsent` judgments are not in the server's counts; null: nobody can say.
 function receive({ items, day, guidelines }, unsent) {
-  const here = new Set(known());
+  const here = new Set([...known(), ...finished]);
   ahead.push(...items.filter((item) => !here.has(item.key)));
   for (const [focus, id] of Object.entries(guidelines ?? {})) Object.assign((boot.guidelines[focus] ??= {}), { id });
   if (day && unsent !== null) {
@@ -113,7 +109,8 @@ function receive({ items, day, guidelines }, unsent) {
   else rest(day);
 }
 
-const whenIdle = (work) => (window.requestIdleCallback ?? setTimeout)(work);
+// What nobody waits for comes after the next paint, which it would hold up.
+const whenIdle = (work) => (window.requestIdleCallback ?? setTimeout)(work, { timeout: 200 });
 
 function rest(day) {
   const done = ngettext("You have made {n} judgment today.", "You have made {n} judgments today.", count.today);
@@ -185,7 +182,7 @@ function advance() {
   current = null;
   if (item) show(item);
   else view.showBench({ busy: true });
-  ask();
+  whenIdle(ask);
 }
 
 // What was on the screen comes next again.
@@ -200,18 +197,21 @@ function tell(kind, url, said, more, next = advance) {
   const body = { uid: newUid(), comparison: item.key, active_ms: clock.read(), ...more };
   const entry = { kind, url, body, said, about: view.about(), again: item.again };
   past = [...past.slice(1 - REMEMBERED), { item, body, entry }];
+  finished.add(item.key);
   tally(entry, 1);
   const saving = outbox.add(entry);
   current = null;
   next();
-  saving.then(() => sender.kick(), () => unsaved(item, body, entry));
+  saving.catch(() => unsaved(item, body, entry));
   whenIdle(() => {
+    saving.then(() => sender.kick(), () => null);
     drafts.drop(item.key);
     if (clock.isDue(preferences.break_minutes)) remindToRest();
   });
 }
 
 function unsaved(item, body, entry) {
+  finished.delete(item.key);
   past = past.filter((one) => one.entry !== entry);
   putBack();
   show(item, body);
@@ -246,6 +246,7 @@ async function undo() {
   const last = past.pop() ?? (await stored("last"));
   if (!last) return view.notice("undo", gettext("There is nothing to take back."), { mood: "calm", closes: true });
   const { item, body, entry } = last;
+  finished.delete(item.key);
   putBack();
   show(item, body);
   form.say(gettext("Taken back. You had said: {said}.", { said: entry.said }));
@@ -343,11 +344,10 @@ function listen() {
   bench.keys.bind(preferences.keys);
 }
 
-// The page came with its first pairs; those of them that were judged here before are left out.
+// The page came with its first pairs.
 async function begin() {
   const unsent = toStore(await outbox.list());
-  const said = new Set(unsent.map((entry) => entry.body.comparison));
-  boot.first.items = boot.first.items.filter((item) => !said.has(item.key));
+  for (const { body } of unsent) finished.add(body.comparison);
   if (boot.reopen) await reopen(boot.reopen);
   else if (boot.live.prompt) (await live()).resume(bench, boot.live.prompt);
   receive(boot.first, unsent);

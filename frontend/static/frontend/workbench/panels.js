@@ -1,7 +1,7 @@
 // What opens beside or above a pair: the reasons for passing it on, the guidelines, the keys and settings.
 // Loaded when it is first wanted.
 
-import { Unreachable, newUid, reasonOf } from "./transport.js";
+import { newUid, reasonOf } from "./transport.js";
 import { element, fragment, notice } from "./view.js";
 import { gettext } from "./words.js";
 import { DEFAULTS, keyOf, shown } from "./keys.js";
@@ -135,8 +135,6 @@ function bindKeys(bench, keys) {
 }
 
 async function save(bench) {
-  const answer = await bench.api("POST", bench.boot.urls.preferences, bench.boot.preferences).catch((error) => {
-    if (!(error instanceof Unreachable)) throw error;
-  });
+  const answer = await bench.api("POST", bench.boot.urls.preferences, bench.boot.preferences).catch(() => null);
   $("help-said").textContent = answer?.status === 200 ? gettext("Remembered.") : gettext("Not remembered: the server cannot be reached. It holds until you leave this page.");
 }

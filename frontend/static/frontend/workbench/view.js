@@ -3,6 +3,9 @@
 import { gettext, ngettext } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const numbers = new Intl.NumberFormat();
+let isScrolled = false;
+addEventListener("scroll", () => { isScrolled = true; }, { passive: true });
 const prepared = new WeakMap(); // pair -> its parts, ready to be put in place
 
 export function element(tag, text = "", options = {}) {
@@ -42,7 +45,9 @@ export function showPair(item) {
 }
 
 export function bringIntoView() {
-  scrollTo({ top: 0, behavior: "instant" });
+  // Asking where the page stands would lay it out at once.
+  if (isScrolled) scrollTo({ top: 0, behavior: "instant" });
+  isScrolled = false;
   $("prompt-title").focus({ preventScroll: true });
 }
 
@@ -97,7 +102,7 @@ export function showRest(title, words) {
 }
 
 export function showCount({ today, target, waiting, pending }) {
-  const number = (n) => Math.max(0, n).toLocaleString();
+  const number = (n) => numbers.format(Math.max(0, n));
   const done = target ? gettext("{n} of {target} today", { n: number(today), target: number(target) }) : gettext("{n} today", { n: number(today) });
   const left = element("span", ` · ${gettext("{n} waiting", { n: number(waiting) })}`, { className: "less" });
   $("count").replaceChildren(done, left, pending ? ` · ${gettext("{n} unsent", { n: number(pending) })}` : "");
