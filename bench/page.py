@@ -46,7 +46,9 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "localhost",
 }
 READY = "#pair:not(.waiting)"
-BETWEEN = 100  # milliseconds between choosing and Enter, where there are pauses: nobody presses both in one frame
+BETWEEN = (
+    100  # milliseconds between choosing and Enter, where there are pauses: nobody presses both in one frame
+)
 GOALS = {"press": 16, "press_p95": 50, "kilobytes": 100, "requests": 12, "ready": 500}
 # As published for the same task; not measured here.
 OTHERS = {

@@ -10,6 +10,7 @@ import pytest
 from annotation.core.grades import Focus
 from annotation.models import Comparison, User
 from annotation.services.guidelines import install_default_guidelines
+from tests.factories import make_policy
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -30,7 +31,7 @@ def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/guidelines", "/nowhere", "/sign-in"])
+@pytest.mark.parametrize("path", ["/", "/guidelines", "/mine", "/nowhere", "/sign-in"])
 def test_pages_have_no_known_barrier(
     context: BrowserContext, sign_in: SignIn, rosa: User, pairs: Pairs, path: str, scheme: Any
 ) -> None:
@@ -58,6 +59,40 @@ def test_the_bench_has_no_known_barrier(bench: Bench, pairs: Pairs, scheme: Any)
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_opens_at_the_bench_has_no_known_barrier(bench: Bench, pairs: Pairs, scheme: Any) -> None:
+    install_default_guidelines()
+    make_policy(endpoint="http://127.0.0.1:9")
+    pairs(2)
+    page = bench()
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.keyboard.press("g")
+    page.wait_for_selector("#panel:not([hidden])")
+    assert violations(page) == []
+    page.keyboard.press("g")
+    page.keyboard.press("k")
+    page.wait_for_selector("#pass[open]")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("w")
+    page.get_by_role("button", name="Write a prompt").click()
+    page.wait_for_selector("#composer:not([hidden])")
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_cover_of_a_safety_pair_has_no_known_barrier(
+    context: BrowserContext, sign_in: SignIn, ada: User, pairs: Pairs, scheme: Any
+) -> None:
+    pairs(1, focus=Focus.SAFETY)
+    sign_in(ada)
+    page = context.new_page()
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/rate")
+    page.wait_for_selector("#cover:not([hidden])")
+    assert violations(page) == []
+
+
 def test_the_theme_is_remembered(bench: Bench, pairs: Pairs) -> None:
     pairs(1)
     page = bench()
@@ -68,7 +103,7 @@ def test_the_theme_is_remembered(bench: Bench, pairs: Pairs) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
-@pytest.mark.parametrize("path", ["/", "/guidelines", "/rate"])
+@pytest.mark.parametrize("path", ["/", "/guidelines", "/mine", "/rate"])
 def test_nothing_is_wider_than_the_screen(
     context: BrowserContext, sign_in: SignIn, rosa: User, pairs: Pairs, path: str, width: int
 ) -> None:

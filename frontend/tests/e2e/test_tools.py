@@ -50,6 +50,7 @@ def test_a_pair_is_skipped_with_a_reason_and_undo_brings_it_back(bench: Bench, p
     page = bench()
     first = by_prompt(page)
     page.keyboard.press("k")
+    page.wait_for_selector("#pass[open]")
     page.keyboard.press("1")
     page.wait_for_function(
         "old => document.getElementById('prompt').innerText !== old", arg=first.dialogue.prompt.text

@@ -149,7 +149,7 @@ def test_offline_work_is_kept_and_sent_once(bench: Bench, pairs: Pairs, context:
     pairs(6)
     page = bench()
     submit(page, "1")
-    page.wait_for_load_state("networkidle")
+    eventually(effective(1), page)
     context.set_offline(True)
     submit(page, "2")
     submit(page, "3")

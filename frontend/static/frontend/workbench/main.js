@@ -29,7 +29,8 @@ let current = null;
 let ahead = [];
 let past = []; // {item, body, entry} of what was said here, the newest last
 const finished = new Set(); // keys of pairs that this page is done with, whatever an answer on its way still holds
-let asking = false;
+let saved = Promise.resolve(); // once what was said last is in the outbox
+let [asking, missed] = [false, false]; // missed: somebody wanted to ask meanwhile
 let focusShown = null;
 let comparing = null; // the module that marks differences, while they are marked
 
@@ -44,7 +45,7 @@ function connectionChanged(state, entries) {
   count.pending = toStore(entries).filter((entry) => entry.kind === "judgment").length;
   view.showCount(count);
   connection(state);
-  if (state === "clear") ask();
+  if (state === "clear" && ahead.length < READY) ask();
 }
 
 function refused(entry, problem) {
@@ -69,10 +70,12 @@ const known = () => [...(current ? [current] : []), ...ahead].map((item) => item
 // Ask for as many pairs as are missing, and say which ones this browser has already.
 async function ask() {
   const wanted = Math.min(stock - ahead.length + (current ? 0 : 1), AT_ONCE);
+  if (asking) missed = true;
   if (asking || wanted <= 0) return;
   asking = true;
   const { busy, settled } = sender;
   try {
+    await saved;
     const unsent = toStore(await outbox.list());
     const skip = [...known(), ...unsent.map((entry) => entry.body.comparison)].slice(0, 200);
     const answer = await api("GET", `${urls.next}?count=${wanted}&skip=${skip.join(",")}`);
@@ -88,6 +91,7 @@ async function ask() {
     setTimeout(ask, AGAIN);
   } finally {
     asking = false;
+    if (missed) { missed = false; ask(); }
   }
 }
 
@@ -199,14 +203,14 @@ function tell(kind, url, said, more, next = advance) {
   past = [...past.slice(1 - REMEMBERED), { item, body, entry }];
   finished.add(item.key);
   tally(entry, 1);
-  const saving = outbox.add(entry);
+  saved = outbox.add(entry).catch(() => unsaved(item, body, entry));
   current = null;
   next();
-  saving.catch(() => unsaved(item, body, entry));
   whenIdle(() => {
-    saving.then(() => sender.kick(), () => null);
+    saved.then(() => sender.kick());
     drafts.drop(item.key);
-    if (clock.isDue(preferences.break_minutes)) remindToRest();
+    const n = preferences.break_minutes;
+    if (clock.isDue(n)) view.notice("break", gettext("You have rated for {n} minutes. Rest your eyes for a while: what you have said is kept, and pairs will wait.", { n }), { mood: "calm", closes: true });
   });
 }
 
@@ -217,11 +221,6 @@ function unsaved(item, body, entry) {
   show(item, body);
   tally(entry, -1);
   form.say(gettext("This browser could not keep what you said. Free some disk space and send it again."), true);
-}
-
-function remindToRest() {
-  const n = preferences.break_minutes;
-  view.notice("break", gettext("You have rated for {n} minutes. Rest your eyes for a while: what you have said is kept, and pairs will wait.", { n }), { mood: "calm", closes: true });
 }
 
 function submit() {
@@ -352,6 +351,7 @@ async function begin() {
   else if (boot.live.prompt) (await live()).resume(bench, boot.live.prompt);
   receive(boot.first, unsent);
   sender.kick();
+  whenIdle(() => panels().catch(() => null)); // here when a key asks for it, also without a connection
 }
 
 listen();
