@@ -118,7 +118,7 @@ def _load(browser: Browser, address: str, cookie: dict[str, str]) -> dict[str, f
     wire.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"] / 1000))
     wire.send("Network.enable")
     page.goto("/rate", wait_until="commit")
-    page.wait_for_function("() => window.painted?.length", polling=20)
+    page.wait_for_function("() => window.painted?.length", polling=100)  # seldom: asking takes time from it
     then = list(sizes)
     ready = page.evaluate("window.painted[0]")
     page.wait_for_load_state("networkidle")

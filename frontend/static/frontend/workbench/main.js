@@ -351,7 +351,8 @@ async function begin() {
   else if (boot.live.prompt) (await live()).resume(bench, boot.live.prompt);
   receive(boot.first, unsent);
   sender.kick();
-  whenIdle(() => panels().catch(() => null)); // here when a key asks for it, also without a connection
+  // With the first key comes the part that later keys open, so that they do without a connection.
+  addEventListener("keydown", () => panels().catch(() => null), { once: true });
 }
 
 listen();
