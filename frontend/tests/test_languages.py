@@ -17,7 +17,7 @@ from annotation.models import Comparison, User
 AsUser = Callable[[User], Client]
 FOLDER = Path(settings.LOCALE_PATHS[0]) / "zh_Hans" / "LC_MESSAGES"
 FRONTEND = Path(__file__).resolve().parent.parent
-CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-CN,zh;q=0.9"}
+CHINESE = {"Accept-Language": "zh-CN,zh;q=0.9"}
 
 
 def entries(domain: str) -> dict[str, str]:
@@ -66,19 +66,19 @@ def test_every_sentence_of_the_script_is_known_to_the_catalogue() -> None:
 
 
 def test_a_chinese_browser_gets_chinese_pages(ada: User, as_user: AsUser) -> None:
-    page = as_user(ada).get("/", **CHINESE).content.decode()
+    page = as_user(ada).get("/", headers=CHINESE).content.decode()
     assert '<html lang="zh-hans">' in page
     assert "欢迎" in page
 
 
 def test_the_script_gets_its_sentences_in_chinese_and_none_in_english(ada: User, as_user: AsUser) -> None:
-    def words(**headers: str) -> dict[str, str]:
-        page = as_user(ada).get("/rate", **headers).content.decode()
+    def words(headers: dict[str, str] | None = None) -> dict[str, str]:
+        page = as_user(ada).get("/rate", headers=headers).content.decode()
         boot = page.partition('id="boot" type="application/json">')[2].partition("</script>")[0]
         found: dict[str, str] = json.loads(boot)["words"]
         return found
 
-    assert words(**CHINESE)["You are offline."] == "您已离线。"
+    assert words(CHINESE)["You are offline."] == "您已离线。"
     assert words() == {}
 
 
@@ -94,12 +94,12 @@ def test_choosing_a_language_never_leads_to_another_site(ada: User, as_user: AsU
 
 
 def test_the_admin_stays_english(rosa: User, as_user: AsUser) -> None:
-    page = as_user(rosa).get("/admin/", **CHINESE).content.decode()
+    page = as_user(rosa).get("/admin/", headers=CHINESE).content.decode()
     assert '<html lang="en' in page
 
 
 def test_errors_are_told_in_the_persons_language(
     ada: User, as_user: AsUser, pairs: Callable[..., list[Comparison]]
 ) -> None:
-    answer = as_user(ada).get("/api/v1/judgments/00000000-0000-0000-0000-000000000000", **CHINESE)
+    answer = as_user(ada).get("/api/v1/judgments/00000000-0000-0000-0000-000000000000", headers=CHINESE)
     assert answer.json()["detail"] == "没有您的这条判断，或您之后已修改过它。"  # noqa: RUF001
