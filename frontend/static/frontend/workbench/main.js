@@ -129,6 +129,7 @@ function show(item, earlier) {
   current = item;
   bench.writing = false;
   announce(item);
+  clock.restart(earlier?.active_ms);
   if (item.focus === "safety" && preferences.blur && !earlier && !item.live) {
     view.showPlace(item);
     return view.showCover();
@@ -140,7 +141,6 @@ function uncover(earlier) {
   view.showPair(current);
   form.reset(current.focus, earlier ?? drafts.get(current.key));
   view.bringIntoView(); // last, so that the page is laid out once
-  clock.restart(earlier?.active_ms);
   if (comparing) compare(true);
   whenIdle(align);
 }

@@ -66,9 +66,9 @@ export function turnElement(turn) {
   return box;
 }
 
-// The beginning of a pair's prompt, to tell one from another.
+// The beginning of a pair's prompt, to tell one from another; nothing of a covered one.
 export function about() {
-  const text = $("prompt").textContent.trim().replace(/\s+/g, " ");
+  const text = $("pair").hidden ? "" : $("prompt").textContent.trim().replace(/\s+/g, " ");
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
