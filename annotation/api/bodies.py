@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -20,7 +21,13 @@ class Empty(Body):
     """An object without fields: the address says it all."""
 
 
-def _without_nul(text: Any) -> Any:
+class Retraction(Body):
+    """`uid` names the taking back itself, so that sending it twice is one."""
+
+    uid: UUID
+
+
+def without_nul(text: Any) -> Any:
     # PostgreSQL stores every character but this one.
     if isinstance(text, str) and "\0" in text:
         raise PydanticCustomError("nul", "A NUL character cannot be stored")
@@ -28,6 +35,6 @@ def _without_nul(text: Any) -> Any:
 
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Comment = Annotated[str, BeforeValidator(_without_nul), Field(max_length=LONGEST_COMMENT)]
+Comment = Annotated[str, BeforeValidator(without_nul), Field(max_length=LONGEST_COMMENT)]
 Milliseconds = Annotated[int, Field(ge=0, le=2**31 - 1)]
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]

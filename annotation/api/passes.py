@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 
-from annotation.api.bodies import Body, Comment, Key, Milliseconds
+from annotation.api.bodies import Body, Comment, Key, Milliseconds, Retraction
 from annotation.api.lean import lean_view, read_body, stored_answer
 from annotation.core.passes import PassReason
 from annotation.models import Role, User
@@ -20,10 +20,6 @@ class PassBody(Body):
     reason: PassReason
     comment: Comment = ""
     active_ms: Milliseconds | None = None
-
-
-class RetractionBody(Body):
-    uid: UUID
 
 
 @lean_view("POST", Role.ANNOTATOR)
@@ -45,5 +41,5 @@ def passes(request: HttpRequest, annotator: User) -> JsonResponse:
 @lean_view("POST", Role.ANNOTATOR)
 def retract(request: HttpRequest, annotator: User, uid: UUID) -> JsonResponse:
     """Take a skip or a flag back; its pair returns to its annotator."""
-    read_body(request, RetractionBody)
+    read_body(request, Retraction)
     return stored_answer(retract_pass(annotator=annotator, uid=uid), timezone.now())

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.api.bodies import Body, Comment, Key, Milliseconds, RowId
+from annotation.api.bodies import Body, Comment, Key, Milliseconds, Retraction, RowId
 from annotation.api.items import item_of
 from annotation.api.lean import lean_view, read_body, stored_answer
 from annotation.api.problems import InvalidRequestError
@@ -52,12 +52,6 @@ class JudgmentBody(Body):
     comment: Comment = ""
     active_ms: Milliseconds | None = None
     guideline: RowId | None = None
-
-
-class RetractionBody(Body):
-    """`uid` names the taking back itself, so that sending it twice is one."""
-
-    uid: UUID
 
 
 @lean_view("GET", Role.ANNOTATOR)
@@ -104,7 +98,7 @@ def judgments(request: HttpRequest, annotator: User) -> JsonResponse:
 def retract(request: HttpRequest, annotator: User, uid: UUID) -> JsonResponse:
     """Take a judgment back; its pair returns to its annotator."""
     began = timezone.now()
-    body = read_body(request, RetractionBody)
+    body = read_body(request, Retraction)
     return stored_answer(retract_judgment(annotator=annotator, uid=uid, retraction=body.uid), began)
 
 

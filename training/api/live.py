@@ -11,9 +11,10 @@ from uuid import UUID
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from annotation.api.bodies import Body, Empty, Key, without_nul
 from annotation.api.lean import lean_view, read_body
 from annotation.core.grades import Focus
 from annotation.models import Role, User
@@ -31,29 +32,19 @@ LONGEST_BODY: Final = (
 MEDIA_TYPE: Final = "application/x-ndjson"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
 def _text(text: Any) -> Any:
-    if isinstance(text, str) and "\0" in text:
-        raise PydanticCustomError("nul", "A NUL character cannot be stored")
     if isinstance(text, str) and not text.strip():
         raise PydanticCustomError("empty", "Write a prompt first")
-    return text
+    return without_nul(text)
 
 
-class PromptBody(_Body):
+class PromptBody(Body):
     """A prompt; `continues` is the key of the pair whose chosen answer comes before it."""
 
     uid: UUID
     focus: Focus
     text: Annotated[str, BeforeValidator(_text), Field(max_length=LONGEST_PROMPT), AfterValidator(str.strip)]
-    continues: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
-
-
-class NoBody(_Body):
-    """An empty object."""
+    continues: Key | None = None
 
 
 def live(request: HttpRequest) -> HttpResponseBase:
@@ -100,13 +91,13 @@ def ask(request: HttpRequest, annotator: User) -> HttpResponseBase:
 
 @lean_view("POST", Role.ANNOTATOR)
 def stop(request: HttpRequest, annotator: User, uid: UUID) -> JsonResponse:
-    read_body(request, NoBody)
+    read_body(request, Empty)
     return JsonResponse({"state": stop_prompt(annotator=annotator, uid=uid).state})
 
 
 @lean_view("POST", Role.ANNOTATOR)
 def drop(request: HttpRequest, annotator: User, uid: UUID) -> JsonResponse:
-    read_body(request, NoBody)
+    read_body(request, Empty)
     return JsonResponse({"state": drop_prompt(annotator=annotator, uid=uid).state})
 
 
