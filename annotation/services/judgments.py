@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -22,6 +20,7 @@ from annotation.errors import (
     NotFoundError,
 )
 from annotation.models import Comparison, Guideline, Judgment, Lease, User
+from annotation.services.leases import expiry
 from annotation.services.locks import lock_comparison
 
 
@@ -115,8 +114,8 @@ def retract_judgment(*, annotator: User, uid: UUID, retraction: UUID | None = No
         retracted=True,
         source=judgment.source,
     )
-    expires = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    Lease.objects.filter(comparison=comparison, annotator=annotator).update(judged=False, expires_at=expires)
+    held = Lease.objects.filter(comparison=comparison, annotator=annotator)
+    held.update(judged=False, expires_at=expiry(timezone.now()))
     settle_comparison(comparison)
     return row
 

@@ -78,10 +78,11 @@ def _held(annotator: User, now: datetime) -> list[Comparison]:
 def _renew(lease: Lease, now: datetime) -> bool:
     """Extend an expired lease, unless its slot went to somebody else meanwhile."""
     same = Lease.objects.filter(pk=lease.pk, annotator_id=lease.annotator_id, judged=False)
-    return bool(same.update(expires_at=_expiry(now)))
+    return bool(same.update(expires_at=expiry(now)))
 
 
-def _expiry(now: datetime) -> datetime:
+def expiry(now: datetime) -> datetime:
+    """When a pair given at `now` may go to somebody else."""
     return now + timedelta(seconds=settings.LEASE_SECONDS)
 
 
@@ -127,4 +128,4 @@ def _occupy(comparison: Comparison, annotator: User, now: datetime) -> None:
     slot = next((s for s in range(comparison.batch.overlap) if s not in used), None)
     if slot is None:
         raise IntegrityError("all slots were taken in the meantime")
-    Lease.objects.create(comparison=comparison, annotator=annotator, slot=slot, expires_at=_expiry(now))
+    Lease.objects.create(comparison=comparison, annotator=annotator, slot=slot, expires_at=expiry(now))

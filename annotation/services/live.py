@@ -6,10 +6,8 @@ Must not know who answered or how the answers came.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from itertools import count
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -18,6 +16,7 @@ from annotation.core.states import BatchState
 from annotation.errors import BatchSealedError
 from annotation.models import Batch, Comparison, Dialogue, Lease, User
 from annotation.services.ingest import NewPair, ingest_pairs, key_of
+from annotation.services.leases import expiry
 from annotation.services.locks import share_batch
 
 
@@ -43,8 +42,9 @@ def ingest_live_pair(
     )
     if parent is not None:
         Dialogue.objects.filter(pk=comparison.dialogue_id, parent=None).update(parent=parent)
-    expires = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-    return Lease.objects.create(comparison=comparison, annotator=annotator, slot=0, expires_at=expires)
+    return Lease.objects.create(
+        comparison=comparison, annotator=annotator, slot=0, expires_at=expiry(timezone.now())
+    )
 
 
 def _keep_sides(batch: Batch, annotator: User, pair: NewPair) -> NewPair:
