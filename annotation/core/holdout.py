@@ -1,6 +1,6 @@
 """Which prompts of a batch are held out for testing (section 3.2.2).
 
-Knows prompt keys and how many examples each has. Must not know texts, storage or earlier batches.
+Knows keys of prompts or clusters and how many examples each has. Must not know texts, storage or earlier batches.
 """
 
 from __future__ import annotations
@@ -34,19 +34,24 @@ def target_size(examples: int, holdout: int = WEEKLY_HOLDOUT, largest_share: flo
 
 
 def draw(prompt_sizes: Mapping[str, int], *, seed: int, target: int) -> frozenset[str]:
-    """Prompt keys whose examples reach `target`; without the last one drawn they would not.
+    """Keys of prompts, or of clusters of near-duplicates, whose examples reach `target`; without the last one drawn
+    they would not.
 
-    `prompt_sizes` gives the examples of each prompt. Prompts are drawn whole, so that none stands on both
-    sides, and in the order of a hash of seed and key: the order of the mapping does not matter, and a prompt
-    that is added later changes nobody's place. One prompt always remains for training, so the total falls
-    short where that is the only one left.
+    `prompt_sizes` gives the examples of each. They are drawn whole, so that none stands on both sides, and in the
+    order of a hash of seed and key: the order of the mapping does not matter, and one that is added later changes
+    nobody's place. Those that alone have more than `target` examples come last, so that what is drawn stays below
+    twice the target as long as there are smaller ones. One always remains for training, so the total falls short
+    where that is the only one left.
 
     Raises:
         ValueError: a prompt with a negative number of examples.
     """
     if any(size < 0 for size in prompt_sizes.values()):
         raise ValueError("a prompt cannot have a negative number of examples")
-    order = sorted((key for key, size in prompt_sizes.items() if size), key=lambda key: _place(seed, key))
+    order = sorted(
+        (key for key, size in prompt_sizes.items() if size),
+        key=lambda key: (prompt_sizes[key] > target, _place(seed, key)),
+    )
     drawn: set[str] = set()
     total = 0
     for key in order[:-1]:

@@ -127,7 +127,7 @@ def read_rows(
         if not line.strip():
             continue
         try:
-            drafts = list(form.drafts(_parse(line)))
+            drafts = list(form.drafts(parse_line(line)))
         except RowError as error:
             yield BadRow(number, str(error))
             continue
@@ -189,7 +189,12 @@ def _comment(draft: Draft, *, first_chosen: bool) -> str:
     return ". ".join(part for part in (f"chosen: {chosen}; other: {other}", draft.comment) if part)
 
 
-def _parse(line: str) -> Row:
+def parse_line(line: str) -> Row:
+    """The JSON object of a line.
+
+    Raises:
+        RowError: it holds something else.
+    """
     try:
         data = json.loads(line, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
