@@ -63,6 +63,30 @@ class Batch(models.Model):
     shows_agreement = models.BooleanField(
         default=True, help_text="Annotators see how often they agree with the others."
     )
+    time_zone = models.CharField(
+        max_length=64, default="UTC", help_text="In which the week's times are meant and shown."
+    )
+    opens_at = models.DateTimeField(null=True, blank=True, help_text="Opens by itself then; empty: by hand.")
+    seals_at = models.DateTimeField(null=True, blank=True, help_text="Seals by itself then; empty: by hand.")
+    target = models.PositiveIntegerField(default=0, help_text="Comparisons wanted; 0: no target.")
+    person_quota = models.PositiveIntegerField(
+        default=0, help_text="Most judgments that one person may make in it; 0: no limit."
+    )
+    needs_certificate = models.BooleanField(
+        default=False, help_text="Only people who qualified for a focus are given its pairs."
+    )
+    gold_rate = models.FloatField(
+        default=0.0, help_text="Share of the pairs a person is given that are attention checks."
+    )
+    gold_feedback = models.BooleanField(
+        default=False, help_text="After a check people are told what was expected, and why."
+    )
+    guidelines = models.ManyToManyField(
+        Guideline, blank=True, related_name="batches", help_text="Versions meant; empty: the newest ones."
+    )
+    plan = models.JSONField(
+        default=dict, blank=True, help_text="What is sampled for it (annotation.core.plan)."
+    )
     opened_at = models.DateTimeField(null=True, blank=True)
     sealed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -73,6 +97,15 @@ class Batch(models.Model):
         constraints = [
             one_of("state", BatchState, "batch_state_is_legal"),
             models.CheckConstraint(condition=models.Q(overlap__gte=1), name="batch_overlap_is_positive"),
+            models.CheckConstraint(
+                condition=models.Q(gold_rate__gte=0, gold_rate__lte=0.5), name="batch_gold_rate_is_a_share"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(opens_at=None)
+                | models.Q(seals_at=None)
+                | models.Q(seals_at__gt=models.F("opens_at")),
+                name="batch_seals_after_it_opens",
+            ),
             models.CheckConstraint(
                 condition=models.Q(state=BatchState.SEALED, sealed_at__isnull=False)
                 | (~models.Q(state=BatchState.SEALED) & models.Q(sealed_at__isnull=True)),

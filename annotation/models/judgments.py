@@ -20,19 +20,29 @@ class JudgmentQuerySet(models.QuerySet["Judgment"]):
         """The judgments that count: current, and not taken back."""
         return self.filter(current=True, retracted=False)
 
+    def of_annotators(self) -> Self:
+        """Without the labels that reviewers set."""
+        return self.exclude(source=Judgment.Source.REVIEW)
+
+    def counting(self) -> Self:
+        """What annotators say of ordinary pairs: attention checks left out too."""
+        return self.effective().of_annotators().filter(comparison__gold=None)
+
 
 class Judgment(models.Model):
     """One person's forced choice on one comparison.
 
     Append-only: an edit or an undo is a further row that `supersedes` the earlier one, and only `current` of
     the earlier row changes. An undo has `retracted` set and carries no choice. `grade` may be empty only for
-    imported preferences that stated no strength, and a safety comparison may lack its label only there.
+    imported preferences that stated no strength, and a safety comparison may lack its label only there. A label
+    that a reviewer sets is a further row with the source `review`; one a comparison counts.
     """
 
     class Source(models.TextChoices):
         PERSON = "person", "person"
         SIMULATED = "simulated", "simulated"
         IMPORT = "import", "import"
+        REVIEW = "review", "review"
 
     uid = models.UUIDField(
         unique=True, default=uuid.uuid4, help_text="Made by the client: the same one twice is one judgment."
@@ -65,9 +75,14 @@ class Judgment(models.Model):
             models.UniqueConstraint(
                 fields=["comparison", "annotator"], condition=Q(current=True), name="judgment_one_current"
             ),
+            models.UniqueConstraint(
+                fields=["comparison"],
+                condition=Q(current=True, retracted=False, source="review"),
+                name="judgment_one_adjudication",
+            ),
             one_of("focus", Focus, "judgment_focus_is_legal"),
             one_of("grade", Grade, "judgment_grade_is_legal", blank=True),
-            one_of("source", ("person", "simulated", "import"), "judgment_source_is_legal"),
+            one_of("source", ("person", "simulated", "import", "review"), "judgment_source_is_legal"),
             models.CheckConstraint(
                 condition=Q(retracted=True, choice="", grade="", safety="")
                 | Q(retracted=False, choice__in=[c.value for c in Choice]),

@@ -46,6 +46,20 @@ class User(AbstractUser):
         help_text="How the workbench looks and is driven (annotation.core.preferences).",
     )
 
+    languages = models.JSONField(
+        default=list, blank=True, help_text="Codes of the languages they read; empty: any."
+    )
+    paused_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when they are given nothing; empty: at work."
+    )
+    pause_reason = models.TextField(blank=True, help_text="What they are told.")
+    warned_at = models.DateTimeField(
+        null=True, blank=True, help_text="When attention checks last gave cause for a warning."
+    )
+    resumed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a pause ended: earlier checks no longer count."
+    )
+
     class Meta:
         constraints = [one_of("role", Role, "user_role_is_legal")]
 

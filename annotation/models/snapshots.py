@@ -16,6 +16,9 @@ class Snapshot(models.Model):
     sha256 = models.CharField(max_length=64)
     batches = models.ManyToManyField(Batch, related_name="snapshots")
     margin_table = word_field(MarginTable, default=MarginTable.SMALL)
+    aggregation = models.CharField(
+        max_length=32, default="majority/1", help_text="How several judgments became rows, and its version."
+    )
     rows = models.PositiveIntegerField()
     counts = models.JSONField(
         default=dict, help_text="Rows by split, focus, grade and label; what was left out."
