@@ -42,9 +42,11 @@ def snapshot_for(user: User, pk: int) -> Snapshot:
 
 
 def judgments_of(user: User) -> QuerySet[Judgment]:
-    """This person's own judgments that count, the newest first, with the pairs they are on."""
+    """This person's own judgments that count, the newest first, with the pairs they are on; not the labels that they
+    set as a reviewer."""
     return (
         Judgment.objects.effective()
+        .of_annotators()
         .filter(annotator=user)
         .select_related("comparison__batch", "comparison__dialogue")
         .select_related("comparison__response_a", "comparison__response_b")

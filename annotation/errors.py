@@ -56,6 +56,13 @@ class InvalidJudgmentError(DomainError):
     status = 422
 
 
+class InvalidPlanError(DomainError):
+    """A batch that cannot be as it was asked for; `errors` names the fields."""
+
+    code = "invalid-plan"
+    status = 422
+
+
 class InvalidImportError(DomainError):
     """A file that was refused whole; `errors` lists every bad row by line and reason."""
 

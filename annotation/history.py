@@ -66,7 +66,7 @@ class Page:
 def history_of(annotator: User, *, focus: str = "", text: str = "", after: str = "") -> Page:
     """What counts of what this person said: neither superseded nor taken back. `after` is a page's `older`."""
     place = _place(after)
-    judgments = Judgment.objects.effective().filter(annotator=annotator)
+    judgments = Judgment.objects.effective().of_annotators().filter(annotator=annotator)
     passes = Pass.objects.standing().filter(annotator=annotator)
     found = merge(
         _entries(judgments.filter(_wanted("focus", focus, text)), "j", place),

@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation.core import holdout
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState, ComparisonState
-from annotation.models import Batch, BatchEvent, Comparison, Judgment, Lease, Prompt, Snapshot
+from annotation.models import Batch, BatchEvent, Comparison, Guideline, Judgment, Lease, Prompt, Snapshot
 
 
 def _number(rows: QuerySet[Comparison] | QuerySet[Judgment], by: str) -> Coalesce:
@@ -23,9 +23,10 @@ def _number(rows: QuerySet[Comparison] | QuerySet[Judgment], by: str) -> Coalesc
 
 
 def with_counts(rows: QuerySet[Batch]) -> QuerySet[Batch]:
-    """Adds `comparisons_n`, `complete_n` (withdrawn ones left out of both) and `judgments_n`."""
-    own = Comparison.objects.filter(batch=OuterRef("pk")).exclude(state=ComparisonState.WITHDRAWN)
-    judged = Judgment.objects.effective().filter(comparison__batch=OuterRef("pk"))
+    """Adds `comparisons_n`, `complete_n` (withdrawn ones left out of both) and `judgments_n`. Attention checks count
+    in none."""
+    own = Comparison.objects.ordinary().filter(batch=OuterRef("pk")).exclude(state=ComparisonState.WITHDRAWN)
+    judged = Judgment.objects.counting().filter(comparison__batch=OuterRef("pk"))
     return rows.annotate(
         comparisons_n=_number(own, "batch"),
         complete_n=_number(own.filter(state=ComparisonState.COMPLETE), "batch"),
@@ -35,7 +36,7 @@ def with_counts(rows: QuerySet[Batch]) -> QuerySet[Batch]:
 
 def with_judgment_counts(rows: QuerySet[Comparison]) -> QuerySet[Comparison]:
     """Adds `judgments_n`, the judgments that count."""
-    judged = Judgment.objects.effective().filter(comparison=OuterRef("pk"))
+    judged = Judgment.objects.effective().of_annotators().filter(comparison=OuterRef("pk"))
     return rows.annotate(judgments_n=_number(judged, "comparison"))
 
 
@@ -49,13 +50,13 @@ class FocusCount:
 
 def counts_by_focus(batch: Batch) -> list[FocusCount]:
     """One row a focus, also where there is nothing yet."""
-    pairs = batch.comparisons.exclude(state=ComparisonState.WITHDRAWN)
+    pairs = batch.comparisons.ordinary().exclude(state=ComparisonState.WITHDRAWN)
     rows = pairs.values_list("focus").annotate(
         n=Count("pk"), complete=Count("pk", filter=Q(state=ComparisonState.COMPLETE))
     )
     found = {focus: (n, complete) for focus, n, complete in rows}
-    effective = Judgment.objects.effective().filter(comparison__batch=batch)
-    judged = dict(effective.order_by().values_list("focus").annotate(n=Count("pk")))
+    judgments = Judgment.objects.counting().filter(comparison__batch=batch)
+    judged = dict(judgments.order_by().values_list("focus").annotate(n=Count("pk")))
     return [FocusCount(focus, *found.get(focus, (0, 0)), judged.get(focus, 0)) for focus in Focus]
 
 
@@ -75,7 +76,7 @@ class SealPreview:
 
 def seal_preview(batch: Batch) -> SealPreview:
     effective = Judgment.objects.effective().filter(comparison=OuterRef("pk"))
-    every = batch.comparisons.annotate(is_judged=Exists(effective))
+    every = batch.comparisons.ordinary().annotate(is_judged=Exists(effective))
     live = every.exclude(state=ComparisonState.WITHDRAWN)
     figures = live.aggregate(
         comparisons=Count("pk"),
@@ -88,12 +89,17 @@ def seal_preview(batch: Batch) -> SealPreview:
         **figures,
         unjudged=figures["comparisons"] - figures["judged"],
         withdrawn=every.filter(state=ComparisonState.WITHDRAWN).count(),
-        judgments=Judgment.objects.effective().filter(comparison__batch=batch).count(),
+        judgments=Judgment.objects.counting().filter(comparison__batch=batch).count(),
         in_hands=Lease.objects.filter(
             comparison__batch=batch, judged=False, expires_at__gt=timezone.now()
         ).count(),
         held_out=max(already, holdout.target_size(examples.count(), batch.holdout)),
     )
+
+
+def guidelines_of(focus: Focus) -> QuerySet[Guideline]:
+    """All versions, the newest first."""
+    return Guideline.objects.filter(focus=focus).order_by("-version")
 
 
 def story_of(batch: Batch) -> list[BatchEvent]:
@@ -104,6 +110,10 @@ def story_of(batch: Batch) -> list[BatchEvent]:
 def snapshots_of(batch: Batch) -> list[Snapshot]:
     """Snapshots that hold it, newest first."""
     return list(batch.snapshots.all())
+
+
+def newest_batch() -> Batch | None:
+    return Batch.objects.order_by("-number").first()
 
 
 def sealed_up_to(batch: Batch) -> list[Batch]:

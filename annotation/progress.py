@@ -50,6 +50,7 @@ def _recent(annotator: User, since: date) -> list[tuple[date, int | None]]:
     begin = midnight - timedelta(days=(midnight.date() - since).days + 1)
     rows = (
         Judgment.objects.effective()
+        .of_annotators()
         .filter(annotator=annotator, created_at__gte=begin)
         .order_by("-created_at")
         .values_list("created_at", "active_ms")[:MOST_RECENT]
@@ -64,14 +65,14 @@ def _agreement(annotator: User, batch: Batch | None) -> Agreement | None:
     # The week's opening bounds the walk through the index; before it there is nothing to find.
     begin = batch.opened_at or batch.created_at
     mine = dict(
-        Judgment.objects.effective()
+        Judgment.objects.counting()
         .filter(annotator=annotator, created_at__gte=begin, comparison__batch=batch)
         .order_by("-created_at")
         .values_list("comparison_id", "choice")[:MOST_COMPARED]
     )
     if not mine:
         return Agreement()
-    others = Judgment.objects.effective().filter(comparison__in=list(mine)).exclude(annotator=annotator)
+    others = Judgment.objects.counting().filter(comparison__in=list(mine)).exclude(annotator=annotator)
     return agreement_of(mine, others.values_list("comparison_id", "choice"))
 
 

@@ -13,12 +13,13 @@ from django.utils.translation import gettext as _
 from annotation.core.grades import Focus
 from annotation.errors import ConflictError, DomainError
 from annotation.models import Comparison, Guideline, GuidelineReading, GuidelineReport, User
+from annotation.services.audit import record
 
 FOLDER = Path(__file__).resolve().parent.parent / "guidelines"
 
 
 @transaction.atomic
-def add_guideline(*, focus: Focus, text: str) -> Guideline:
+def add_guideline(*, focus: Focus, text: str, by: User | None = None) -> Guideline:
     """The next version for a focus. The text in force, given again, adds nothing.
 
     Raises:
@@ -29,7 +30,9 @@ def add_guideline(*, focus: Focus, text: str) -> Guideline:
     newest = Guideline.objects.filter(focus=focus).first()
     if newest is not None and newest.text == text:
         return newest
-    return Guideline.objects.create(focus=focus, version=_last_version(focus) + 1, text=text)
+    row = Guideline.objects.create(focus=focus, version=_last_version(focus) + 1, text=text)
+    record("guideline.added", row, by=by)
+    return row
 
 
 @transaction.atomic
@@ -62,9 +65,9 @@ def report_guideline(
 @transaction.atomic
 def handle_report(*, report: GuidelineReport, by: User) -> None:
     """Somebody who writes the guidelines has dealt with it."""
-    GuidelineReport.objects.filter(pk=report.pk, handled_at=None).update(
-        handled_by=by, handled_at=timezone.now()
-    )
+    waiting = GuidelineReport.objects.filter(pk=report.pk, handled_at=None)
+    if waiting.update(handled_by=by, handled_at=timezone.now()):
+        record("guideline.reported", report.guideline, by=by, report=report.pk)
 
 
 @transaction.atomic

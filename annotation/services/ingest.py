@@ -1,15 +1,17 @@
-"""How prompts, sampled responses and imported judgments come in. Everything is keyed by content: the same
-thing twice adds nothing."""
+"""How sampled responses and imported judgments come in, and the dialogues that they answer. Everything is keyed by
+content: the same thing twice adds nothing."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
 
+from annotation.core.allocation import place_of
 from annotation.core.formats.base import BadRow, ImportedJudgment, ImportedResponse, Tie
 from annotation.core.grades import Choice, Focus
 from annotation.core.leaks import distinctive, names_its_model
@@ -17,21 +19,10 @@ from annotation.core.records import Message, content_key, dialogue_key, prompt_k
 from annotation.core.states import BatchState, ComparisonState
 from annotation.errors import BatchSealedError, InvalidImportError
 from annotation.models import Batch, Comparison, Dialogue, Judgment, Prompt, Response, Role, User
+from annotation.services.duplicates import insert_prompts
 from annotation.services.locks import share_batch
 
 CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewPrompt:
-    """A prompt for the pool."""
-
-    text: str
-    focus: Focus
-    source: str = ""
-    category: str = ""
-    language: str = ""
-    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +42,15 @@ class NewResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPair:
-    """Two responses to one dialogue, waiting for people. `salt` where not 0 makes it another pair of the same
-    content, with another blind order (services.live)."""
+    """Two responses to one dialogue, waiting for people; those of lower `rank` are given first. `salt` where not 0
+    makes it another pair of the same content, with another blind order (services.live)."""
 
     messages: tuple[Message, ...]
     focus: Focus
     first: NewResponse
     second: NewResponse
     salt: int = 0
+    rank: int = 0
 
 
 @dataclass(slots=True)
@@ -74,31 +66,17 @@ class ImportReport:
 
 
 @transaction.atomic
-def add_prompts(prompts: Iterable[NewPrompt]) -> int:
-    """Put prompts into the pool; returns how many were new to it."""
-    added = 0
-    source = iter(prompts)
-    while chunk := list(islice(source, CHUNK)):
-        rows = {prompt_key(p.text): Prompt(key=prompt_key(p.text), in_pool=True, **asdict(p)) for p in chunk}
-        known = Prompt.objects.filter(key__in=rows, in_pool=True).count()
-        Prompt.objects.bulk_create(rows.values(), ignore_conflicts=True)
-        Prompt.objects.filter(key__in=rows).update(in_pool=True)
-        added += len(rows) - known
-    return added
-
-
-@transaction.atomic
 def ingest_pairs(*, batch: Batch, pairs: Iterable[NewPair]) -> int:
     """Queue sampled pairs for annotators; returns how many comparisons are new.
 
     Pairs whose two responses read the same are left out: there is nothing to choose.
     """
-    _check_open(batch)
+    batch = _check_open(batch)
     added = 0
     source = (p for p in pairs if p.first.text.strip() != p.second.text.strip())
     while chunk := list(islice(source, CHUNK)):
         _save_dialogues((p.messages, p.focus) for p in chunk)
-        drafts = [_draft(p.messages, p.focus, p.first, p.second, p.salt) for p in chunk]
+        drafts = [_draft_of(pair) for pair in chunk]
         added += _save_comparisons(batch, drafts, ComparisonState.OPEN)
     return added
 
@@ -143,10 +121,11 @@ def _count(
             report.bad_rows.append({"line": item.line, "reason": item.reason})
 
 
-def _check_open(batch: Batch) -> None:
+def _check_open(batch: Batch) -> Batch:
     fresh = share_batch(batch.pk)
     if fresh.state == BatchState.SEALED:
         raise BatchSealedError(f"{fresh.name} is sealed and takes nothing more. Choose another batch.")
+    return fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +139,18 @@ class _Draft:
     a: tuple[str, NewResponse]
     b: tuple[str, NewResponse]
     swapped: bool
+    rank: int = 0
 
 
 def key_of(pair: NewPair) -> tuple[str, Choice]:
     """The key of the pair's comparison, and which of its responses `pair.first` is."""
-    draft = _draft(pair.messages, pair.focus, pair.first, pair.second, pair.salt)
+    draft = _draft_of(pair)
     return draft.key, Choice.B if draft.swapped else Choice.A
+
+
+def _draft_of(pair: NewPair) -> _Draft:
+    draft = _draft(pair.messages, pair.focus, pair.first, pair.second, pair.salt)
+    return replace(draft, rank=pair.rank)
 
 
 def _draft(
@@ -192,7 +177,7 @@ def _save_dialogues(rows: Iterable[tuple[Sequence[Message], Focus]]) -> None:
         prompts.setdefault(first, Prompt(key=first, text=users[0], focus=focus))
         key = dialogue_key(messages)
         dialogues.setdefault(key, (first, Dialogue(key=key, messages=list(messages), turns=len(users))))
-    Prompt.objects.bulk_create(prompts.values(), ignore_conflicts=True)
+    insert_prompts(prompts=prompts.values())
     ids = dict(Prompt.objects.filter(key__in=prompts).values_list("key", "pk"))
     for first, dialogue in dialogues.values():
         dialogue.prompt_id = ids[first]
@@ -200,25 +185,32 @@ def _save_dialogues(rows: Iterable[tuple[Sequence[Message], Focus]]) -> None:
 
 
 def _save_comparisons(batch: Batch, drafts: Sequence[_Draft], state: ComparisonState) -> int:
-    dialogues = dict(Dialogue.objects.filter(key__in={d.dialogue for d in drafts}).values_list("key", "pk"))
+    found = Dialogue.objects.filter(key__in={d.dialogue for d in drafts})
+    dialogues = {
+        key: (pk, language) for key, pk, language in found.values_list("key", "pk", "prompt__language")
+    }
     responses: dict[str, Response] = {}
     for draft in drafts:
         for key, new in (draft.a, draft.b):
             if key not in responses:
-                responses[key] = _response(key, dialogues[draft.dialogue], new)
+                responses[key] = _response(key, dialogues[draft.dialogue][0], new)
     Response.objects.bulk_create(responses.values(), ignore_conflicts=True)
     ids = dict(Response.objects.filter(key__in=responses).values_list("key", "pk"))
+    now = time.time_ns() // 1000
     rows = {
         d.key: Comparison(
             key=d.key,
             batch=batch,
-            dialogue_id=dialogues[d.dialogue],
+            dialogue_id=dialogues[d.dialogue][0],
             focus=d.focus,
             response_a_id=ids[d.a[0]],
             response_b_id=ids[d.b[0]],
             state=state,
+            language=dialogues[d.dialogue][1],
+            place=place_of(now + number, rank=d.rank),
+            free=batch.overlap if state == ComparisonState.OPEN else 0,
         )
-        for d in drafts
+        for number, d in enumerate(drafts)
     }
     known = Comparison.objects.filter(key__in=rows).count()
     Comparison.objects.bulk_create(rows.values(), ignore_conflicts=True)

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.core.disputes import dispute_of
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.core.states import ComparisonState
@@ -20,8 +21,10 @@ from annotation.errors import (
     NotFoundError,
 )
 from annotation.models import Comparison, Guideline, Judgment, Lease, User
-from annotation.services.leases import expiry
+from annotation.services.checks import mark_check
+from annotation.services.leases import claim, expiry
 from annotation.services.locks import lock_comparison
+from annotation.votes import vote_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,10 @@ def _submit(
     _check_label(comparison.focus, answer.safety)
     _claim_lease(comparison, annotator)
     previous = comparison.judgments.filter(annotator=annotator, current=True).first()
+    if previous is not None and previous.source == Judgment.Source.REVIEW:
+        raise ConflictError(
+            _("You have decided on this pair as a reviewer. Skip it: somebody else will judge it.")
+        )
     judgment = _append(
         previous,
         uid=uid,
@@ -90,6 +97,7 @@ def _submit(
         guideline=_guideline(answer.guideline, comparison.focus),
         source=source,
     )
+    mark_check(judgment=judgment)
     settle_comparison(comparison)
     return judgment
 
@@ -142,9 +150,9 @@ def _check_label(focus: str, label: SafetyLabel | None) -> None:
 
 
 def _claim_lease(comparison: Comparison, annotator: User) -> None:
-    """Mark the slot as judged. An expired lease still counts while nobody else has taken the slot."""
-    kept = Lease.objects.filter(comparison=comparison, annotator=annotator).update(judged=True)
-    if not kept:
+    if not claim(comparison=comparison, annotator=annotator):
+        if annotator.paused_at is not None:
+            raise LeaseLostError(_("You are paused, and this pair went to others. It was not stored."))
         raise LeaseLostError(
             _("This pair went to somebody else because its time ran out. It was not stored.")
         )
@@ -164,7 +172,11 @@ def _append(previous: Judgment | None, **columns: object) -> Judgment:
 
 
 def settle_comparison(comparison: Comparison) -> None:
-    """Restate open or complete from the judgments that count."""
-    judged = comparison.judgments.effective().count()
-    state = ComparisonState.COMPLETE if judged >= comparison.batch.overlap else ComparisonState.OPEN
+    """Restate open or complete, and how far people are apart, from the judgments that count. A check stays open."""
+    if comparison.gold_id is not None:
+        return
+    votes = [vote_of(judgment) for judgment in comparison.judgments.effective().of_annotators()]
+    complete = len(votes) >= comparison.batch.overlap
+    Comparison.objects.filter(pk=comparison.pk).update(dispute=dispute_of(votes))
+    state = ComparisonState.COMPLETE if complete else ComparisonState.OPEN
     Comparison.objects.filter(pk=comparison.pk).exclude(state=ComparisonState.WITHDRAWN).update(state=state)

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from annotation.core.ordering import left_choice
 from annotation.core.states import BatchState
-from annotation.errors import BatchSealedError
+from annotation.errors import BatchSealedError, ConflictError
 from annotation.models import Batch, Comparison, Dialogue, Lease, User
 from annotation.services.ingest import NewPair, ingest_pairs, key_of
-from annotation.services.leases import expiry
+from annotation.services.leases import occupy
 from annotation.services.locks import share_batch
 
 
@@ -42,9 +42,10 @@ def ingest_live_pair(
     )
     if parent is not None:
         Dialogue.objects.filter(pk=comparison.dialogue_id, parent=None).update(parent=parent)
-    return Lease.objects.create(
-        comparison=comparison, annotator=annotator, slot=0, expires_at=expiry(timezone.now())
-    )
+    lease = occupy(comparison=comparison.pk, overlap=fresh.overlap, annotator=annotator, now=timezone.now())
+    if lease is None:
+        raise ConflictError("The pair is new and yet has no free slot. Nothing was stored.")
+    return lease
 
 
 def _keep_sides(batch: Batch, annotator: User, pair: NewPair) -> NewPair:

@@ -9,6 +9,8 @@ from annotation.core.states import BatchState
 from annotation.errors import BatchSealedError, NotFoundError
 from annotation.models import Batch, Comparison
 
+LINKING = 0x70726F6D  # any number that nothing else locks
+
 
 def share_batch(pk: int) -> Batch:
     """Read a batch so that it cannot be sealed before this transaction ends, while other readers go on.
@@ -36,3 +38,14 @@ def lock_comparison(key: str) -> Comparison:
         words = _("{batch} is sealed: it takes no more judgments. This one was not stored.")
         raise BatchSealedError(words.format(batch=batch.name))
     return Comparison.objects.select_for_update(of=("self",)).select_related("batch").get(pk=comparison.pk)
+
+
+def lock_linking() -> None:
+    """Let nobody else link prompts before this transaction ends (services.duplicates).
+
+    Where this lock and that of a batch are both needed, the batch's comes first. On SQLite the transaction already
+    holds the write lock (IMMEDIATE).
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LINKING])

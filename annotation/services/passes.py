@@ -15,8 +15,9 @@ from annotation.core.states import BatchState, ComparisonState
 from annotation.errors import BatchSealedError, ConflictError, LeaseLostError, NotFoundError
 from annotation.models import Comparison, Lease, Pass, User
 from annotation.models.comparisons import PassQuerySet
+from annotation.services.audit import record
 from annotation.services.judgments import settle_comparison
-from annotation.services.leases import lease_again
+from annotation.services.leases import lease_again, let_go
 from annotation.services.locks import lock_comparison, share_batch
 
 
@@ -87,11 +88,12 @@ def _keeping_out(comparison: Comparison) -> PassQuerySet:
 
 def _let_go(comparison: Comparison, annotator: User, reason: PassReason) -> bool:
     """Free this person's slot; False: they have none."""
-    lease = Lease.objects.filter(comparison=comparison, annotator=annotator).first()
+    own = Lease.objects.filter(comparison=comparison, annotator=annotator)
+    lease = own.select_related("comparison").first()
     if lease is None:
         return False
     if not lease.judged:
-        lease.delete()
+        let_go(lease=lease)
     elif not reason.is_flag:
         raise ConflictError(
             _("You judged this pair already. Take the judgment back first, or flag the pair.")
@@ -165,4 +167,5 @@ def handle_flag(*, flag: Pass, by: User, restore: bool) -> Pass:
     else:
         Comparison.objects.filter(pk=comparison.pk).update(state=ComparisonState.WITHDRAWN)
     flag.refresh_from_db()
+    record("flag.handled", comparison, by=by, reason=flag.reason, kept_out=not restore)
     return flag

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from annotation.core.grades import Focus
-from annotation.services.ingest import NewPrompt, add_prompts
+from annotation.services.prompts import NewPrompt, add_prompts
 
 POOL = Path(__file__).resolve().parent.parent / "pool"
 

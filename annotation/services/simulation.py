@@ -9,8 +9,8 @@ from annotation.core.grades import Focus
 from annotation.core.records import content_key
 from annotation.core.simulate import judge
 from annotation.models import Comparison, Judgment, User
+from annotation.services.allocation import lease_next
 from annotation.services.judgments import Answer, submit_judgment
-from annotation.services.leases import lease_next
 
 
 def simulate_annotators(
