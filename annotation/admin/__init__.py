@@ -3,9 +3,37 @@
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from annotation.admin import batches, data, guidelines, people, reviews, snapshots
+from annotation.admin import (
+    adjudication,
+    attempts,
+    audit,
+    batches,
+    data,
+    gold,
+    guidelines,
+    invitations,
+    people,
+    prompts,
+    qualification,
+    reviews,
+    snapshots,
+)
 
 # Roles say who may what; groups would be a second answer to the same question.
 admin.site.unregister(Group)
 
-__all__ = ["batches", "data", "guidelines", "people", "reviews", "snapshots"]
+__all__ = [
+    "adjudication",
+    "attempts",
+    "audit",
+    "batches",
+    "data",
+    "gold",
+    "guidelines",
+    "invitations",
+    "people",
+    "prompts",
+    "qualification",
+    "reviews",
+    "snapshots",
+]

@@ -13,19 +13,30 @@ from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, ServiceView, Step, act, person
+from annotation.admin.base import ServiceView, Step, act, person
+from annotation.admin.batch_facts import plan_in_words
+from annotation.admin.batch_forms import ZONES, OfferForm, PlanForm, initial_from, initial_of
+from annotation.admin.quality import QualityPages
+from annotation.core.aggregate import AggregationRule
 from annotation.core.grades import MarginTable
 from annotation.core.states import BatchState
 from annotation.models import Batch, Role, Snapshot
 from annotation.overview import (
     counts_by_focus,
+    newest_batch,
     seal_preview,
     sealed_up_to,
     snapshots_of,
     story_of,
     with_counts,
 )
-from annotation.services.batches import Offer, change_offer, create_batch, open_batch, seal_batch
+from annotation.services.batches import (
+    change_offer,
+    create_batch,
+    open_batch,
+    propose_batch,
+    seal_batch,
+)
 from annotation.services.snapshots import create_snapshot
 from annotation.templatetags.panel import dot, moment
 
@@ -35,62 +46,34 @@ MARGIN_WORDS = {
     MarginTable.LARGE: "large: 3, 2, 1, 0",
 }
 
-
-class OfferForm(forms.Form):
-    """What a batch offers its annotators; the fields of services.batches.Offer."""
-
-    daily_target = forms.IntegerField(
-        min_value=0,
-        max_value=10_000,
-        initial=0,
-        label="Daily target",
-        help_text="Judgments that one person is asked for a day; 0: no target.",
-    )
-    turn_limit = forms.IntegerField(
-        min_value=0,
-        max_value=50,
-        initial=4,
-        label="Turn limit",
-        help_text="User turns that a dialogue written live may have; 0: nobody writes prompts.",
-    )
-    shows_agreement = forms.BooleanField(
-        required=False,
-        initial=True,
-        label="Show agreement",
-        help_text="Annotators see how often they choose as most others do, from an overlap of 2 on.",
-    )
-
-
-class PlanForm(forms.Form):
-    name = forms.CharField(max_length=100, required=False, help_text="Empty: called after its number.")
-    overlap = forms.IntegerField(
-        min_value=1, max_value=50, initial=1, help_text="How many people judge each comparison."
-    )
-    holdout = forms.IntegerField(
-        min_value=0,
-        initial=1000,
-        label="Hold-out",
-        help_text="Examples held out for testing at sealing; small batches hold out a tenth.",
-    )
-    seed = forms.IntegerField(
-        min_value=0, max_value=2**31 - 1, initial=0, help_text="Fixes side order and hold-out."
-    )
-    # Beside the plan's own fields and not by inheritance, so that they stand below them.
-    daily_target = OfferForm.base_fields["daily_target"]
-    turn_limit = OfferForm.base_fields["turn_limit"]
-    shows_agreement = OfferForm.base_fields["shows_agreement"]
+AGGREGATION_WORDS = {
+    AggregationRule.MAJORITY: "majority: one row a pair, what more than half chose",
+    AggregationRule.ADJUDICATED: "adjudicated: the reviewer's label where there is one, else the majority",
+    AggregationRule.DAWID_SKENE: "Dawid-Skene: the likelier choice, given how reliable each person is",
+    AggregationRule.EACH: "each: every judgment is a row of its own",
+}
 
 
 class PlanView(ServiceView):
+    template_name = "admin/annotation/batch/plan.html"
     title = "Plan a batch"
     lead = "A planned batch takes pairs; annotators see it once it is open."
     submit = "Plan"
     form_class = PlanForm
 
+    @cached_property
+    def previous(self) -> Batch | None:
+        return newest_batch()
+
+    def get_initial(self) -> dict[str, Any]:
+        return initial_from(propose_batch(after=self.previous))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(zones=ZONES, previous=self.previous, **kwargs)
+
     def act(self, form: Any) -> str:
-        plan = dict(form.cleaned_data)
-        offer = Offer(**{name: plan.pop(name) for name in OfferForm.base_fields})
-        batch = create_batch(**plan, offer=offer, by=person(self.request))
+        own = {name: form.cleaned_data[name] for name in ("name", "overlap", "holdout", "seed")}
+        batch = create_batch(**own, offer=form.offer(), guidelines=form.guidelines(), by=person(self.request))
         self.say(f"{batch} is planned.")
         return self.admin.address("change", batch.pk)
 
@@ -111,6 +94,7 @@ class OfBatchView(ServiceView):
 
 
 class ChangeOfferView(OfBatchView):
+    template_name = "admin/annotation/batch/plan.html"
     title = "Change the batch"
     lead = "What annotators are offered, from now on. What they have done already stays."
     submit = "Change"
@@ -122,10 +106,18 @@ class ChangeOfferView(OfBatchView):
         return f"{self.batch} is sealed: nothing in it changes any more."
 
     def get_initial(self) -> dict[str, Any]:
-        return {name: getattr(self.batch, name) for name in OfferForm.base_fields}
+        return initial_of(self.batch)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(zones=ZONES, **kwargs)
 
     def act(self, form: Any) -> str:
-        change_offer(batch=self.batch, offer=Offer(**form.cleaned_data))
+        change_offer(
+            batch=self.batch,
+            offer=form.offer(),
+            guidelines=form.guidelines(),
+            by=person(self.request),
+        )
         self.say(f"{self.batch} is changed.")
         return self.back()
 
@@ -165,6 +157,11 @@ class SnapshotForm(forms.Form):
         initial=MarginTable.SMALL,
         help_text="The margin m(r) by grade that stands beside each row (Table 27).",
     )
+    aggregation = forms.ChoiceField(
+        choices=list(AGGREGATION_WORDS.items()),
+        initial=AggregationRule.MAJORITY,
+        help_text="How several judgments of a pair become rows.",
+    )
     earlier = forms.BooleanField(
         required=False,
         initial=True,
@@ -192,13 +189,15 @@ class WriteSnapshotView(OfBatchView):
             batches=[b for b in earlier if b.pk != batch.pk] + [batch],
             name=wanted["name"],
             margin_table=MarginTable(wanted["margin_table"]),
+            aggregation=AggregationRule(wanted["aggregation"]),
+            by=person(self.request),
         )
         self.say(f"Snapshot {snapshot} holds {snapshot.rows:,} rows.")
         return reverse("admin:annotation_snapshot_change", args=(snapshot.pk,))
 
 
 @admin.register(Batch)
-class BatchAdmin(RoleAdmin):
+class BatchAdmin(QualityPages):
     add_role = Role.RESEARCHER
     list_display = ("name", "dotted", "pairs", "complete", "judgments", "overlap", "opened", "sealed")
     list_filter = ("state",)
@@ -215,6 +214,7 @@ class BatchAdmin(RoleAdmin):
             self.page("<path:object_id>/offer/", ChangeOfferView.as_view(admin=self), "offer"),
             self.page("<path:object_id>/seal/", SealView.as_view(admin=self), "seal"),
             self.page("<path:object_id>/snapshot/", WriteSnapshotView.as_view(admin=self), "snapshot"),
+            *self.quality_pages(),
         ]
 
     def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -231,10 +231,11 @@ class BatchAdmin(RoleAdmin):
         snapshots = snapshots_of(obj)
         return {
             "counts": counts_by_focus(obj),
+            "plan": plan_in_words(obj),
             "story": story,
             "sealing": next((e.detail for e in reversed(story) if e.state == BatchState.SEALED), {}),
             "snapshots": snapshots,
-            "steps": self.steps(obj, snapshots),
+            "steps": [*self.steps(obj, snapshots), *self.quality_steps(obj)],
         }
 
     def steps(self, batch: Batch, snapshots: list[Snapshot]) -> list[Step]:

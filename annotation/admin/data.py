@@ -1,4 +1,4 @@
-"""Prompts, dialogues, responses, comparisons, judgments: to look at. They come in through services alone."""
+"""Dialogues, responses, comparisons, judgments: to look at. They come in through services alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
@@ -14,7 +15,7 @@ from unfold.decorators import display
 
 from annotation.admin.base import RoleAdmin
 from annotation.core.records import Message
-from annotation.models import Comparison, Dialogue, Judgment, Prompt, Response
+from annotation.models import Comparison, Dialogue, Judgment, Response
 from annotation.overview import with_judgment_counts
 from annotation.templatetags.panel import brief, dot, moment
 
@@ -62,37 +63,15 @@ class EitherNamesItsModel(NamesItsModel):
     fields = ("response_a__leak", "response_b__leak")
 
 
-@admin.register(Prompt)
-class PromptAdmin(RoleAdmin):
-    list_display = ("beginning", "focus", "source", "category", "language", "in_pool", "split", "added")
-    list_filter = ("focus", "in_pool", "split", "source")
-    search_fields = ("text", "key")
-    fields = (
-        "whole",
-        "focus",
-        "source",
-        "category",
-        "language",
-        "licence",
-        "in_pool",
-        "split",
-        "key",
-        "created_at",
-    )
-    readonly_fields = ("whole", "key")
-    ordering = ("-pk",)
+class IsCheck(admin.SimpleListFilter):
+    title = "attention check"
+    parameter_name = "check"
 
-    @display(description="Prompt")
-    def beginning(self, prompt: Prompt) -> str:
-        return excerpt(prompt.text)
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
 
-    @display(description="Prompt")
-    def whole(self, prompt: Prompt) -> SafeString:
-        return prose(prompt.text)
-
-    @display(description="Added", ordering="created_at")
-    def added(self, prompt: Prompt) -> SafeString | str:
-        return moment(prompt.created_at)
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(gold__isnull=self.value() == "no") if self.value() else queryset
 
 
 @admin.register(Dialogue)
@@ -161,11 +140,11 @@ class ResponseAdmin(RoleAdmin):
 @admin.register(Comparison)
 class ComparisonAdmin(RoleAdmin):
     list_display = ("short_key", "asked", "batch", "focus", "dotted", "judgments_n", "leaked")
-    list_filter = ("batch", "focus", "state", EitherNamesItsModel)
+    list_filter = ("batch", "focus", "state", IsCheck, EitherNamesItsModel)
     search_fields = ("key", "dialogue__prompt__text")
     list_select_related = ("batch", "dialogue__prompt")
-    fields = ("whole", "first", "second", "batch", "focus", "state", "key", "created_at")
-    readonly_fields = ("whole", "first", "second", "key")
+    fields = ("whole", "first", "second", "batch", "focus", "state", "attention_check", "key", "created_at")
+    readonly_fields = ("whole", "first", "second", "attention_check", "key")
     ordering = ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Comparison]:
@@ -193,6 +172,16 @@ class ComparisonAdmin(RoleAdmin):
     def leaked(self, comparison: Any) -> str:
         leaks = {"A": comparison.leak_a, "B": comparison.leak_b}
         return ", ".join(f"{place}: {excerpt(leak)}" for place, leak in leaks.items() if leak) or "—"
+
+    @display(description="Attention check")
+    def attention_check(self, comparison: Comparison) -> SafeString:
+        gold = comparison.gold or getattr(comparison, "promoted_to", None)
+        if gold is None:
+            place = reverse("admin:annotation_gold_make", args=(comparison.pk,))
+            return format_html('<a class="m-button" href="{}">Make it a check…</a>', place)
+        place = reverse("admin:annotation_gold_change", args=(gold.pk,))
+        made = "Made of it" if comparison.gold_id is None else "It is one"
+        return format_html('{}: <a href="{}">{}</a>', made, place, gold)
 
     @display(description="Dialogue")
     def whole(self, comparison: Comparison) -> SafeString:

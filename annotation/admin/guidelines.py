@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, ServiceView
+from annotation.admin.base import RoleAdmin, ServiceView, person
 from annotation.admin.data import prose
 from annotation.core.grades import Focus
 from annotation.models import Guideline, Role
@@ -40,7 +40,8 @@ class NewVersionView(ServiceView):
         return {"focus": wanted, "text": newest.get(wanted, "")}
 
     def act(self, form: Any) -> str:
-        row = add_guideline(focus=Focus(form.cleaned_data["focus"]), text=form.cleaned_data["text"])
+        given, by = form.cleaned_data, person(self.request)
+        row = add_guideline(focus=Focus(given["focus"]), text=given["text"], by=by)
         self.say(f"{row} is in force.")
         return self.admin.address("change", row.pk)
 

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from annotation.admin.base import RoleAdmin, Step, act, person
+from annotation.admin.columns import OfPairAdmin
 from annotation.admin.data import excerpt
 from annotation.core.passes import FLAGS, PassReason
 from annotation.core.states import BatchState, ComparisonState
@@ -62,7 +63,7 @@ class FlagStageFilter(StageFilter):
 
 
 @admin.register(Pass)
-class PassAdmin(RoleAdmin):
+class PassAdmin(OfPairAdmin):
     view_role = Role.REVIEWER
     list_display = ("why", "asked", "comment_start", "focus", "batch", "who", "given", "handled")
     list_filter = (FlagStageFilter, "reason", "comparison__batch")
@@ -118,29 +119,13 @@ class PassAdmin(RoleAdmin):
     def why(self, row: Pass) -> str:
         return f"{row.get_reason_display()}{' (taken back)' if row.retracted else ''}"
 
-    @display(description="Prompt")
-    def asked(self, row: Pass) -> str:
-        return excerpt(row.comparison.dialogue.prompt.text)
-
     @display(description="Comment")
     def comment_start(self, row: Pass) -> str:
         return excerpt(row.comment) or "—"
 
-    @display(description="Focus", ordering="comparison__focus")
-    def focus(self, row: Pass) -> str:
-        return row.comparison.focus
-
-    @display(description="Batch", ordering="comparison__batch__number")
-    def batch(self, row: Pass) -> str:
-        return row.comparison.batch.name
-
     @display(description="By", ordering="annotator__pseudonym")
     def who(self, row: Pass) -> str:
         return row.annotator.pseudonym
-
-    @display(description="When", ordering="created_at")
-    def given(self, row: Pass) -> SafeString | str:
-        return moment(row.created_at)
 
     @display(description="Dealt with", ordering="handled_at")
     def handled(self, row: Pass) -> SafeString | str:

@@ -106,7 +106,7 @@ class _Stored(Protocol):
     created_at: datetime
 
 
-def stored_answer(row: _Stored, began: datetime) -> JsonResponse:
+def stored_answer(row: _Stored, began: datetime, **more: object) -> JsonResponse:
     """201 for a row made since `began`; 200 for one from before, which a request that was sent twice names again."""
     status = 201 if row.created_at >= began else 200
-    return JsonResponse({"uid": str(row.uid), "stored_at": row.created_at}, status=status)
+    return JsonResponse({"uid": str(row.uid), "stored_at": row.created_at, **more}, status=status)

@@ -19,13 +19,14 @@ from annotation.api.bodies import Body, Comment, Key, Milliseconds, Retraction, 
 from annotation.api.items import item_of
 from annotation.api.lean import lean_view, read_body, stored_answer
 from annotation.api.problems import InvalidRequestError
+from annotation.checking import feedback_on
 from annotation.core.grades import Choice, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.errors import InvalidJudgmentError, NotFoundError
 from annotation.models import Role, User
 from annotation.queries import annotator_day, batch_seed, guideline_ids, lease_expiries, open_batch
+from annotation.services.allocation import lease_next
 from annotation.services.judgments import Answer, retract_judgment, submit_judgment
-from annotation.services.leases import lease_next
 
 MOST_AT_ONCE: Final = 10
 # How many pairs the page keeps behind the one on the screen. Where plenty wait, enough for a train ride without a
@@ -71,7 +72,10 @@ def pairs_for(annotator: User, count: int, skip: Sequence[str] = ()) -> dict[str
 
 @lean_view("POST", Role.ANNOTATOR)
 def judgments(request: HttpRequest, annotator: User) -> JsonResponse:
-    """Take one judgment. 201 when it is new, 200 when this uid was stored before."""
+    """Take one judgment. 201 when it is new, 200 when this uid was stored before.
+
+    `feedback` is null but after an attention check of a week that tells what was expected.
+    """
     began = timezone.now()
     body = read_body(request, JudgmentBody)
     if body.safety == EXCLUDED_BIN:
@@ -91,7 +95,7 @@ def judgments(request: HttpRequest, annotator: User) -> JsonResponse:
             guideline=body.guideline,
         ),
     )
-    return stored_answer(judgment, began)
+    return stored_answer(judgment, began, feedback=feedback_on(judgment))
 
 
 @lean_view("POST", Role.ANNOTATOR)
@@ -120,6 +124,7 @@ def _day(annotator: User) -> dict[str, Any]:
         "waiting": day.waiting,
         "safety_waiting": day.safety_waiting,
         "open": batch is not None,
+        "paused": annotator.pause_reason,
         "target": batch.daily_target if batch else 0,
         "stock": TAKEN_ALONG if many else READY,
     }

@@ -33,6 +33,11 @@ TONES: Final[Mapping[str, str]] = MappingProxyType(
         "failed": "bad",
         "errored": "bad",
         "withdrawn": "warn",
+        "in force": "good",
+        "passed": "good",
+        "at work": "good",
+        "paused": "warn",
+        "waiting": "warn",
     }
 )
 
