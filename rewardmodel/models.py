@@ -1,11 +1,11 @@
-"""Versions of reward models: what was trained, on what, and how well it judges."""
+"""Versions of reward models: what was trained, on what, and how well it judges; and what they say of pairs."""
 
 from __future__ import annotations
 
 from django.db import models
 
 from annotation.core.grades import Focus
-from annotation.models import Snapshot
+from annotation.models import Batch, Comparison, Snapshot
 from annotation.models.fields import one_of, word_field
 from rewardmodel.core.spec import Recipe
 
@@ -35,3 +35,34 @@ class RewardModelVersion(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class PairScore(models.Model):
+    """What one reward model gives the two responses of a comparison: raw rewards, before the sigmoid.
+
+    The index holds a week's pairs for one model, the one that it is surest of first.
+    """
+
+    # The constraint's index serves the comparison, the other one the batch.
+    comparison = models.ForeignKey(
+        Comparison, on_delete=models.CASCADE, related_name="scores", db_index=False
+    )
+    version = models.ForeignKey(RewardModelVersion, on_delete=models.CASCADE, related_name="scores")
+    batch = models.ForeignKey(
+        Batch,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        help_text="The comparison's, for the index.",
+    )
+    reward_a = models.FloatField()
+    reward_b = models.FloatField()
+    apart = models.FloatField(help_text="How far apart the two rewards are: how sure the model is.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["batch", "version", "-apart", "id"], name="score_surest_first")]
+        constraints = [models.UniqueConstraint(fields=["comparison", "version"], name="score_once")]
+
+    def __str__(self) -> str:
+        return f"{self.comparison_id} by {self.version_id}"

@@ -1,4 +1,4 @@
-"""Registering what was trained."""
+"""Keeping what was trained, and what it says of pairs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from django.db import transaction
 
 from annotation.errors import ConflictError
-from annotation.models import Snapshot
-from rewardmodel.models import RewardModelVersion
+from annotation.models import Batch, Snapshot, User
+from annotation.services.audit import record
+from rewardmodel.models import PairScore, RewardModelVersion
 
 
 @transaction.atomic
@@ -22,6 +23,7 @@ def register_reward_model(
     sha256: str,
     path: str,
     run: str,
+    by: User | None = None,
 ) -> RewardModelVersion:
     """A new version from the manifest that training wrote; `sha256` is that of the manifest file.
 
@@ -32,7 +34,7 @@ def register_reward_model(
         raise ConflictError(
             f"A reward model {name!r} was registered meanwhile. What this run made is kept in its folder."
         )
-    return RewardModelVersion.objects.create(
+    version = RewardModelVersion.objects.create(
         name=name,
         focus=manifest["focus"],
         recipe=manifest["recipe"],
@@ -43,3 +45,27 @@ def register_reward_model(
         path=path,
         run=run,
     )
+    record("rewardmodel.registered", version, by=by, snapshot=snapshot.name, sha256=sha256)
+    return version
+
+
+@transaction.atomic
+def store_pair_scores(
+    *, version: RewardModelVersion, batch: Batch, rewards: Mapping[int, tuple[float, float]]
+) -> int:
+    """Keep the raw rewards (a, b) of pairs of a batch, by the primary key of the comparison; returns how many.
+
+    What the same version said of a pair before is replaced.
+    """
+    rows = [
+        PairScore(comparison_id=pk, version=version, batch=batch, reward_a=a, reward_b=b, apart=abs(a - b))
+        for pk, (a, b) in rewards.items()
+    ]
+    PairScore.objects.bulk_create(
+        rows,
+        batch_size=500,
+        update_conflicts=True,
+        unique_fields=["comparison", "version"],
+        update_fields=["reward_a", "reward_b", "apart"],
+    )
+    return len(rows)

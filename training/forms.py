@@ -216,6 +216,47 @@ class TrainRewardModelForm(StartForm):
         )
 
 
+class ScorePairsForm(StartForm):
+    kind = RunKind.SCORE_PAIRS
+    batch = RowField(
+        overview.batches(),
+        none="There is no batch yet. Plan one first.",
+        help_text="Whose pairs are scored; a sealed one for the review of people against the models.",
+    )
+    helpfulness = RowField(
+        overview.reward_models(Focus.HELPFULNESS),
+        none="",
+        required=False,
+        initial=overview.reward_models(Focus.HELPFULNESS).first,
+        help_text="Alone it scores the helpfulness pairs; with a safety model both score all pairs.",
+    )
+    safety = RowField(
+        overview.reward_models(Focus.SAFETY),
+        none="",
+        required=False,
+        initial=overview.reward_models(Focus.SAFETY).first,
+        help_text="Alone it scores the safety pairs.",
+    )
+
+    @classmethod
+    def initial_from(cls, run: Run) -> dict[str, Any]:
+        return {**dict.fromkeys(Focus), **super().initial_from(run)}
+
+    def missing(self) -> list[str]:
+        nothing = [] if overview.has_reward_model() else ["There is no reward model yet. Train one first."]
+        return [*super().missing(), *nothing]
+
+    def start(self, by: User) -> Run:
+        data = self.cleaned_data
+        return start.start_score_pairs(
+            batch=data["batch"],
+            helpfulness=data["helpfulness"],
+            safety=data["safety"],
+            params=self.params(),
+            by=by,
+        )
+
+
 class RejectionSampleForm(StartForm):
     kind = RunKind.REJECTION_SAMPLE
     policy = RowField(overview.policies(), none=NO_POLICY, help_text="Draws the samples.")
@@ -275,7 +316,14 @@ class FinetuneForm(StartForm):
 FORMS: Final = MappingProxyType(
     {
         form.kind: form
-        for form in (ImportPolicyForm, SampleForm, TrainRewardModelForm, RejectionSampleForm, FinetuneForm)
+        for form in (
+            ImportPolicyForm,
+            SampleForm,
+            TrainRewardModelForm,
+            ScorePairsForm,
+            RejectionSampleForm,
+            FinetuneForm,
+        )
     }
 )
 
@@ -284,6 +332,7 @@ TITLES: Final = MappingProxyType(
         RunKind.IMPORT_POLICY: "Import a policy",
         RunKind.SAMPLE: "Sample pairs",
         RunKind.TRAIN_REWARD_MODEL: "Train a reward model",
+        RunKind.SCORE_PAIRS: "Score pairs",
         RunKind.REJECTION_SAMPLE: "Sample and select",
         RunKind.FINETUNE: "Fine-tune a policy",
     }

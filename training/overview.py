@@ -191,6 +191,10 @@ def runs_of(iteration: Iteration) -> list[Run]:
     return list(iteration.runs.order_by("pk"))
 
 
+def batches() -> QuerySet[Batch]:
+    return Batch.objects.all()
+
+
 def batches_that_take_pairs() -> QuerySet[Batch]:
     return Batch.objects.exclude(state=BatchState.SEALED)
 
@@ -210,6 +214,10 @@ def whole_policies() -> QuerySet[PolicyVersion]:
 
 def reward_models(focus: Focus) -> QuerySet[RewardModelVersion]:
     return RewardModelVersion.objects.filter(focus=focus)
+
+
+def has_reward_model() -> bool:
+    return RewardModelVersion.objects.exists()
 
 
 def snapshots() -> QuerySet[Snapshot]:

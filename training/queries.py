@@ -22,6 +22,11 @@ def latest_iteration() -> Iteration | None:
     return Iteration.objects.select_related("batch", "policy", "base").first()
 
 
+def newest_policies() -> list[PolicyVersion]:
+    """The newest policy and the one before it: every batch compares the two (section 3.2.1)."""
+    return list(PolicyVersion.objects.order_by("-created_at", "-pk")[:2])
+
+
 def newest_policy() -> PolicyVersion | None:
     return PolicyVersion.objects.first()
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -28,10 +28,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
     The temporary file is hidden and lies beside `path`, since a rename is atomic within one file system only.
     """
+    _write_chunks(path, [content.encode() if isinstance(content, str) else content])
+
+
+def write_lines_atomically(path: Path, lines: Iterable[str]) -> None:
+    """As `write_atomically`, one line after the other: what there is of them need not be in memory at once.
+
+    A line brings its own end.
+    """
+    _write_chunks(path, (line.encode() for line in lines))
+
+
+def _write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
-    data = content.encode() if isinstance(content, str) else content
     with temporary.open("wb") as file:
-        file.write(data)
+        file.writelines(chunks)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

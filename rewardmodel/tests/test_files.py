@@ -16,6 +16,7 @@ from rewardmodel.core.files import (
     sha256_of,
     verify_manifest,
     write_atomically,
+    write_lines_atomically,
     write_manifest,
 )
 
@@ -44,6 +45,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_atomically(path, "\ud800")
     assert path.read_text() == "old"
+
+
+def test_lines_that_break_off_leave_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    write_lines_atomically(path, (f"{number}\n" for number in range(3)))
+    with pytest.raises(ZeroDivisionError):
+        write_lines_atomically(path, (f"{1 // (1 - number)}\n" for number in range(3)))
+    assert path.read_text() == "0\n1\n2\n"
 
 
 def test_the_hash_is_the_published_one_of_abc(directory: Path) -> None:

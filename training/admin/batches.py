@@ -13,11 +13,16 @@ from django.utils.text import slugify
 from annotation.admin.base import Step, person
 from annotation.admin.batches import BatchAdmin, OfBatchView
 from annotation.core.grades import Focus
+from annotation.core.plan import Plan
+from annotation.core.states import BatchState
 from annotation.models import Batch, Snapshot
 from annotation.overview import snapshots_of
+from annotation.queries import batch_progress
 from training import overview
 from training.core.spec import RunKind
 from training.forms import NO_POLICY, NO_SNAPSHOT, RowField
+from training.queries import newest_policies
+from training.services.sampling import sample_week
 from training.services.start import start_train_reward_model
 
 
@@ -59,12 +64,52 @@ class TrainView(OfBatchView):
         return reverse("admin:training_run_changelist")
 
 
+class SampleView(OfBatchView):
+    """Sample pairs for a batch as its plan says."""
+
+    title = "Sample pairs"
+    lead = "One run, as the plan of the batch says. Its pairs join the queue when it ends."
+    submit = "Start the run"
+
+    def blocked(self) -> str:
+        if self.batch.state == BatchState.SEALED:
+            return f"{self.batch} is sealed and takes no new pairs."
+        return "" if newest_policies() else NO_POLICY
+
+    def facts(self) -> list[tuple[str, str, str]]:
+        plan = Plan.from_json(self.batch.plan)
+        names = plan.policies or tuple(policy.name for policy in newest_policies())
+        there = batch_progress(self.batch).comparisons
+        wanted = (
+            f"of {self.batch.target:,} wanted" if self.batch.target else "no target: as many as a run takes"
+        )
+        return [
+            ("Policies", ", ".join(names), "whose answers are compared"),
+            ("Temperatures", f"{plan.coolest:g} to {plan.hottest:g}", "two of the range a pair"),
+            ("Comparisons", f"{there:,}", wanted),
+        ]
+
+    def act(self, form: Any) -> str:
+        run = sample_week(
+            batch=self.batch,
+            policies=newest_policies(),
+            params={},
+            seed=self.batch.seed,
+            by=person(self.request),
+        )
+        self.say(f"Run {run.pk} is queued.")
+        return reverse("admin:training_run_change", args=(run.pk,))
+
+
 class LoopBatchAdmin(BatchAdmin):
     page_template = "admin/training/batch.html"
 
     def pages(self) -> list[URLPattern]:
-        train = self.page("<path:object_id>/train/", TrainView.as_view(admin=self), "train")
-        return [*super().pages(), train]
+        return [
+            *super().pages(),
+            self.page("<path:object_id>/train/", TrainView.as_view(admin=self), "train"),
+            self.page("<path:object_id>/sample/", SampleView.as_view(admin=self), "sample"),
+        ]
 
     def page_context(self, request: HttpRequest, obj: Batch) -> dict[str, Any]:
         return {**super().page_context(request, obj), "iteration": overview.iteration_of(obj)}
@@ -72,6 +117,11 @@ class LoopBatchAdmin(BatchAdmin):
     def steps(self, batch: Batch, snapshots: list[Snapshot]) -> list[Step]:
         """Where an iteration has the batch, going on there is the next thing."""
         steps = super().steps(batch, snapshots)
+        if batch.state != BatchState.SEALED and newest_policies():
+            steps.append(Step("Sample pairs…", self.address("sample", batch.pk)))
+        if overview.has_reward_model():
+            score = reverse("admin:training_run_start_kind", args=(RunKind.SCORE_PAIRS,))
+            steps.append(Step("Score pairs…", f"{score}?batch={batch.pk}"))
         iteration = overview.iteration_of(batch)
         if snapshots:
             train = self.address("train", batch.pk)

@@ -61,7 +61,7 @@ class BeginView(ServiceView):
     form_class = BeginForm
 
     def act(self, form: Any) -> str:
-        iteration = create_iteration(**form.cleaned_data)
+        iteration = create_iteration(**form.cleaned_data, by=person(self.request))
         self.say(f"{iteration} begins with {iteration.batch}.")
         return self.admin.address("change", iteration.pk)
 

@@ -6,6 +6,7 @@ Knows JSON lines and a plan fixed by the input alone. Must not know what an item
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,38 @@ def read_lines(path: Path) -> list[Row]:
         raise RunFailedError(f"cannot read {path.name}: {error.strerror}") from error
     # Not splitlines(): JSON leaves U+2028 and its kin unescaped within a string.
     return [_row(path, number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+class LineFile:
+    """A JSON lines file whose rows are read by number: only those at work are in memory.
+
+    Raises:
+        RunFailedError: as for `read_lines`, once the row in question is read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._starts = array("Q")  # where each line begins, in bytes
+        at = 0
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    if line.strip():
+                        self._starts.append(at)
+                    at += len(line)
+        except OSError as error:
+            raise RunFailedError(f"cannot read {path.name}: {error.strerror}") from error
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def read(self, indices: Iterable[int]) -> list[Row]:
+        rows = []
+        with self._path.open("rb") as file:
+            for index in indices:
+                file.seek(self._starts[index])
+                rows.append(_row(self._path, index + 1, file.readline().decode()))
+        return rows
 
 
 def _row(path: Path, number: int, line: str) -> Row:

@@ -24,6 +24,7 @@ class RunKind(StrEnum):
     IMPORT_POLICY = "import_policy"
     SAMPLE = "sample"
     TRAIN_REWARD_MODEL = "train_reward_model"
+    SCORE_PAIRS = "score_pairs"
     REJECTION_SAMPLE = "rejection_sample"
     FINETUNE = "finetune"
 
@@ -69,6 +70,19 @@ class SampleSpec(SamplingSpec, PromptsSpec):
         (0.7, 1.0),
         min_length=1,
         description="Temperatures to draw from; the two sides of a pair get two different ones.",
+    )
+
+
+class ScorePairsSpec(Spec):
+    """Score both responses of each pair of a batch with reward models, before people judge them or after."""
+
+    tokens_per_batch: int = Field(
+        4096, ge=64, description="Token budget of one forward pass. A GPU can take more than a CPU."
+    )
+    reorder: bool = Field(
+        True,
+        description="Put the pairs that the models doubt first in the queue, those on which the two models prefer "
+        "different responses before all others. The order of a sealed batch stays.",
     )
 
 
@@ -120,6 +134,7 @@ SPECS: Final[Mapping[RunKind, type[Spec]]] = MappingProxyType(
         RunKind.IMPORT_POLICY: ImportPolicySpec,
         RunKind.SAMPLE: SampleSpec,
         RunKind.TRAIN_REWARD_MODEL: TrainRewardModelSpec,
+        RunKind.SCORE_PAIRS: ScorePairsSpec,
         RunKind.REJECTION_SAMPLE: RejectionSampleSpec,
         RunKind.FINETUNE: FinetuneSpec,
     }

@@ -16,13 +16,16 @@ from annotation.core.grades import Focus
 from annotation.core.states import BatchState
 from annotation.errors import ConflictError, IllegalMoveError
 from annotation.models import Batch, User
+from annotation.queries import planned_after
 from annotation.services import batches, snapshots
+from annotation.services.audit import record
 from rewardmodel.models import RewardModelVersion
 from training.core.spec import RunKind
 from training.core.states import ITERATION_MOVES, RUN_ENDED, IterationState, RunState
 from training.errors import InvalidSpecError, NotReadyError
 from training.models import Iteration, PolicyVersion, Run
 from training.services import runs, start
+from training.services.sampling import sample_week
 
 
 @transaction.atomic
@@ -33,6 +36,7 @@ def create_iteration(
     base: PolicyVersion,
     seed: int = 0,
     params: dict[str, Any] | None = None,
+    by: User | None = None,
 ) -> Iteration:
     """Begin V(n+1) on a batch. `params` holds the parameters of each kind of run by its name."""
     checked = {}
@@ -47,9 +51,11 @@ def create_iteration(
     if (other := Iteration.objects.filter(batch=batch).first()) is not None:
         raise ConflictError(f"{batch.name} belongs to {other} already. Begin on another batch.")
     number = (Iteration.objects.aggregate(last=Max("number"))["last"] or 0) + 1
-    return Iteration.objects.create(
+    iteration = Iteration.objects.create(
         number=number, batch=batch, policy=policy, base=base, seed=seed, params=checked
     )
+    record("iteration.begun", iteration, by=by, batch=batch.name, policy=policy.name)
+    return iteration
 
 
 def start_next(*, iteration: Iteration, by: User | None = None) -> list[Run]:
@@ -67,15 +73,15 @@ def _seal(iteration: Iteration, by: User | None) -> list[Run]:
     with transaction.atomic():
         if iteration.batch.state != BatchState.SEALED:
             batches.seal_batch(batch=iteration.batch, by=by)
-        _move(iteration, IterationState.SEALED)
+        _move(iteration, IterationState.SEALED, by)
     return []
 
 
 def _snapshot(iteration: Iteration, by: User | None) -> list[Run]:
     """Reward models train on everything sealed so far (section 3.2.2)."""
     sealed = Batch.objects.filter(state=BatchState.SEALED, number__lte=iteration.batch.number)
-    snapshot = snapshots.create_snapshot(batches=list(sealed.order_by("number")))
-    _move(iteration, IterationState.SNAPSHOT, snapshot=snapshot)
+    snapshot = snapshots.create_snapshot(batches=list(sealed.order_by("number")), by=by)
+    _move(iteration, IterationState.SNAPSHOT, by, snapshot=snapshot)
     return []
 
 
@@ -138,7 +144,7 @@ def _feed_back(iteration: Iteration, by: User | None) -> list[Run]:
     if iteration.tuned is None:
         raise NotReadyError(f"{iteration} has no new policy yet.")
     batch = iteration.next_batch or _open_next_batch(iteration, by)
-    run = start.start_sample(
+    run = sample_week(
         batch=batch,
         policies=[iteration.tuned, iteration.policy],
         params=_params(iteration, RunKind.SAMPLE),
@@ -152,18 +158,24 @@ def _feed_back(iteration: Iteration, by: User | None) -> list[Run]:
 
 @transaction.atomic
 def _open_next_batch(iteration: Iteration, by: User | None) -> Batch:
-    before = iteration.batch
-    batch = batches.create_batch(
-        overlap=before.overlap,
-        holdout=before.holdout,
-        seed=before.seed + 1,
-        offer=batches.offer_of(before),
-        by=by,
-    )
-    batches.open_batch(batch=batch, by=by)
+    """The week that a researcher has planned to follow, or else the one that is proposed."""
+    batch = planned_after(iteration.batch) or _as_proposed(iteration.batch, by)
+    batch = batches.open_batch(batch=batch, by=by)
     if not Iteration.objects.filter(pk=iteration.pk, next_batch=None).update(next_batch=batch):
         raise ConflictError(f"{iteration} has opened its next batch already.")
     return batch
+
+
+def _as_proposed(before: Batch, by: User | None) -> Batch:
+    week = batches.propose_batch(after=before)
+    return batches.create_batch(
+        overlap=week.overlap,
+        holdout=week.holdout,
+        seed=week.seed,
+        offer=week.offer,
+        guidelines=week.guidelines,
+        by=by,
+    )
 
 
 def _complete(iteration: Iteration, by: User | None) -> list[Run]:
@@ -204,7 +216,8 @@ def _again_if_ended(run: Run, by: User | None) -> Run:
     return run
 
 
-def _move(iteration: Iteration, to: IterationState, **columns: Any) -> None:
+@transaction.atomic
+def _move(iteration: Iteration, to: IterationState, by: User | None = None, **columns: Any) -> None:
     """Compare-and-set on the state that the caller saw."""
     frm = IterationState(iteration.state)
     if to not in ITERATION_MOVES[frm]:
@@ -212,6 +225,7 @@ def _move(iteration: Iteration, to: IterationState, **columns: Any) -> None:
     if not Iteration.objects.filter(pk=iteration.pk, state=frm).update(state=to, **columns):
         raise ConflictError(f"{iteration} was moved on by somebody else meanwhile.")
     iteration.refresh_from_db()
+    record("iteration.moved", iteration, by=by, state=[frm, to])
 
 
 def note_success(run: Run) -> None:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from annotation.errors import ConflictError
 from annotation.models import User
+from annotation.services.audit import record
 from training.core.client import ChatClient, ServerError
 from training.errors import InvalidEndpointError
 from training.models import PolicyVersion, Run
@@ -40,7 +41,7 @@ def register_policy(
         raise ConflictError(
             f"A policy named {name!r} was registered meanwhile. What this run made is kept in its folder."
         )
-    return PolicyVersion.objects.create(
+    policy = PolicyVersion.objects.create(
         name=name,
         parent=parent,
         adapter_on=adapter_on,
@@ -48,8 +49,11 @@ def register_policy(
         sha256=sha256,
         run=str(run.uid),
     )
+    record("policy.registered", policy, by=run.created_by, run=run.pk, sha256=sha256)
+    return policy
 
 
+@transaction.atomic
 def set_endpoint(
     *, policy: PolicyVersion, endpoint: str, endpoint_model: str = "", by: User | None = None
 ) -> PolicyVersion:
@@ -63,8 +67,9 @@ def set_endpoint(
         raise InvalidEndpointError(
             f"Nothing was changed. {reason}", errors=[{"field": "endpoint", "reason": reason}]
         )
-    policy.endpoint, policy.endpoint_model = endpoint, endpoint_model.strip()
+    before, policy.endpoint, policy.endpoint_model = policy.endpoint, endpoint, endpoint_model.strip()
     policy.save(update_fields=["endpoint", "endpoint_model"])
+    record("policy.endpoint_set", policy, by=by, before=before, after=endpoint)
     log.info(
         "response server set", policy=policy.name, endpoint=endpoint, by=by.username if by else "a command"
     )

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from annotation.errors import IllegalMoveError
 from annotation.models import User
+from annotation.services.audit import record
 from training.core.events import Event
 from training.core.spec import SPECS, RunKind
 from training.core.states import RUN_MOVES, RunState
@@ -76,6 +77,7 @@ def queue_run(
         run, created = Run.objects.get_or_create(key=key, defaults=values)
     if created:
         _record(run, RunState.QUEUED)
+        record("run.queued", run, by=by, kind=kind)
         _announce_on_commit(run)
     return run
 
@@ -200,6 +202,8 @@ def cancel_run(*, run: Run, by: User | None = None) -> Run:
         run.refresh_from_db()
         if run.state != RunState.CANCELLING:
             raise IllegalMoveError(f"Run {run.pk} is {run.state}: there is nothing to cancel.")
+        return run
+    record("run.cancelled", run, by=by)
     return run
 
 
@@ -221,6 +225,7 @@ def retry_run(*, run: Run, by: User | None = None) -> Run:
             f"Run {run.pk} is {run.state}: only a run that ended without success can be retried."
         )
     _record(run, RunState.QUEUED, by=by.pk if by else None)
+    record("run.retried", run, by=by)
     _announce_on_commit(run)
     return run
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from django.db import transaction
 
+from annotation.core.curriculum import Mix
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState
 from annotation.errors import BatchSealedError, ConflictError, IllegalMoveError
 from annotation.models import Batch, Snapshot, User
 from rewardmodel.models import RewardModelVersion
+from rewardmodel.queries import pairs_to_score
 from training.core.spec import FinetuneSpec, PromptsSpec, RunKind
 from training.core.states import RUN_ACTIVE, RUN_ENDED, RunState
 from training.errors import NotReadyError
@@ -32,12 +34,14 @@ def start_sample(
     batch: Batch,
     policies: Sequence[PolicyVersion],
     params: Params,
+    mix: Mix | None = None,
     seed: int = 0,
     key: str | None = None,
     iteration: Iteration | None = None,
     by: User | None = None,
 ) -> Run:
-    """Sample pairs for a batch; newest policy first. One policy answers for both sides."""
+    """Sample pairs for a batch; newest policy first. One policy answers for both sides. With a `mix` the prompts are
+    drawn by it."""
     if batch.state == BatchState.SEALED:
         raise BatchSealedError(f"{batch.name} is sealed and takes no new pairs. Choose another batch.")
     if not policies:
@@ -45,7 +49,7 @@ def start_sample(
     inputs = {
         "batch": batch.pk,
         "policies": [policy.pk for policy in policies],
-        "prompts": _draw(RunKind.SAMPLE, params, seed),
+        "prompts": _draw(RunKind.SAMPLE, params, seed, mix),
     }
     return queue_run(
         kind=RunKind.SAMPLE, params=params, inputs=inputs, seed=seed, key=key, iteration=iteration, by=by
@@ -76,6 +80,29 @@ def start_train_reward_model(
     )
 
 
+def start_score_pairs(
+    *,
+    batch: Batch,
+    helpfulness: RewardModelVersion | None = None,
+    safety: RewardModelVersion | None = None,
+    params: Params,
+    by: User | None = None,
+) -> Run:
+    """Score a batch's pairs with one reward model or two; one alone scores the pairs of its own focus."""
+    given = {Focus.HELPFULNESS: helpfulness, Focus.SAFETY: safety}
+    models = {focus: version for focus, version in given.items() if version is not None}
+    if not models:
+        raise NotReadyError(
+            "Choose a reward model to score with: one of helpfulness, one of safety, or both."
+        )
+    _check_focuses(models)
+    if not pairs_to_score(batch.pk, models).exists():
+        of = f" of {next(iter(models))}" if len(models) == 1 else ""
+        raise NotReadyError(f"{batch.name} has no pairs{of} to score.")
+    inputs = {"batch": batch.pk, **{str(focus): version.pk for focus, version in models.items()}}
+    return queue_run(kind=RunKind.SCORE_PAIRS, params=params, inputs=inputs, by=by)
+
+
 def start_rejection_sample(
     *,
     policy: PolicyVersion,
@@ -87,9 +114,7 @@ def start_rejection_sample(
     iteration: Iteration | None = None,
     by: User | None = None,
 ) -> Run:
-    for version, focus in ((helpfulness, Focus.HELPFULNESS), (safety, Focus.SAFETY)):
-        if version.focus != focus:
-            raise ConflictError(f"{version.name} is a {version.focus} model; choose a {focus} model there.")
+    _check_focuses({Focus.HELPFULNESS: helpfulness, Focus.SAFETY: safety})
     inputs = {
         "policy": policy.pk,
         "helpfulness": helpfulness.pk,
@@ -175,14 +200,20 @@ def _earlier(selection: Run) -> list[int]:
     return list(rows.order_by("iteration__number", "pk").values_list("pk", flat=True))
 
 
-def _draw(kind: RunKind, params: Params, seed: int) -> list[str]:
+def _draw(kind: RunKind, params: Params, seed: int, mix: Mix | None = None) -> list[str]:
     spec = PromptsSpec.model_validate(
         {k: v for k, v in check_params(kind, params).items() if k in PromptsSpec.model_fields}
     )
-    keys = draw_prompts(count=spec.prompts, safety_share=spec.safety_share, seed=seed)
+    keys = draw_prompts(count=spec.prompts, safety_share=spec.safety_share, seed=seed, mix=mix)
     if not keys:
         raise NotReadyError("The prompt pool is empty. Add prompts to it: manage.py add_prompts FILE")
     return keys
+
+
+def _check_focuses(models: Mapping[Focus, RewardModelVersion]) -> None:
+    for focus, version in models.items():
+        if version.focus != focus:
+            raise ConflictError(f"{version.name} is a {version.focus} model; choose a {focus} model there.")
 
 
 def _check_policy_name(name: str, key: str | None) -> None:

@@ -32,6 +32,8 @@ def _data(run: Run) -> Any:
         return {"focus": run.params["focus"], "recipe": "probe", "metrics": {}}, "0" * 64
     if run.kind == RunKind.FINETUNE:
         return {"adapter": True}, "1" * 64
+    if run.kind == RunKind.REJECTION_SAMPLE:
+        return {}
     if run.kind == RunKind.SAMPLE:
         sides = [NewResponse(text=text, policy="V1", run=str(run.uid)) for text in ("One.", "Two.")]
         question: tuple[Message, ...] = ({"role": "user", "content": "What is new?"},)

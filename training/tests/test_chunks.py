@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rewardmodel.core.report import RunFailedError, Silent
-from training.core.chunks import Row, read_lines, run_chunks, to_lines
+from training.core.chunks import LineFile, Row, read_lines, run_chunks, to_lines
 
 
 class Counter:
@@ -65,3 +65,24 @@ def test_a_line_that_is_no_object_is_named(tmp_path: Path) -> None:
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunFailedError, match=r"rows\.jsonl: No such file"):
         read_lines(tmp_path / "rows.jsonl")
+
+
+def test_lines_are_read_by_number(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows: list[Row] = [{"text": text} for text in ("a\u2028b", "", "näher", "c")]
+    path.write_text("\n".join(to_lines(rows).split("\n")[:2]) + "\n\n" + to_lines(rows[2:]))
+    lines = LineFile(path)
+    assert len(lines) == 4
+    assert lines.read([3, 0]) == [rows[3], rows[0]]
+    assert lines.read(range(4)) == read_lines(path)
+
+
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2\n')
+    lines = LineFile(path)
+    assert lines.read([0]) == [{"a": 1}]
+    with pytest.raises(RunFailedError, match=r"rows.jsonl, line 2: not JSON"):
+        lines.read([1])
+    with pytest.raises(RunFailedError, match=r"cannot read none.jsonl"):
+        LineFile(tmp_path / "none.jsonl")

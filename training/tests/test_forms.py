@@ -85,7 +85,8 @@ def test_numbers_are_shown_as_they_are_written() -> None:
 @pytest.mark.parametrize("kind", list(RunKind))
 def test_a_form_knows_what_is_missing(kind: RunKind) -> None:
     missing = FORMS[kind]().missing()
-    assert (NO_POLICY in missing) == (kind != RunKind.IMPORT_POLICY)
+    assert (NO_POLICY in missing) == (kind not in (RunKind.IMPORT_POLICY, RunKind.SCORE_PAIRS))
+    assert bool(missing) == (kind != RunKind.IMPORT_POLICY)
 
 
 def test_nothing_is_missing_once_all_is_there() -> None:

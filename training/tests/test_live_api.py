@@ -14,8 +14,8 @@ from pytest_django import Settings
 from annotation.core.grades import Choice, Focus
 from annotation.core.ordering import left_choice
 from annotation.models import Batch, Comparison, Dialogue, Lease, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
-from annotation.services.leases import lease_next
 from training.core.states import LiveState
 from training.models import LiveAttempt, LivePrompt, PolicyVersion
 from training.tests.chat_server import ChatServer, Script

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from annotation.core.grades import Choice, SafetyLabel
 from annotation.models import Batch, Comparison, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
-from annotation.services.leases import lease_next
 from tests.factories import make_batch
 from training.tests.chat_server import ChatServer
 from training.tests.live import ask, body, judge, post

@@ -22,13 +22,21 @@ from rewardmodel.core.files import write_atomically
 from training.core.spec import RunFile, RunKind
 from training.models import Run
 from training.services import iterations
-from training.services.kinds import finetune, import_policy, rejection_sample, sample, train_reward_model
+from training.services.kinds import (
+    finetune,
+    import_policy,
+    rejection_sample,
+    sample,
+    score_pairs,
+    train_reward_model,
+)
 
 KINDS: Final[Mapping[RunKind, ModuleType]] = MappingProxyType(
     {
         RunKind.IMPORT_POLICY: import_policy,
         RunKind.SAMPLE: sample,
         RunKind.TRAIN_REWARD_MODEL: train_reward_model,
+        RunKind.SCORE_PAIRS: score_pairs,
         RunKind.REJECTION_SAMPLE: rejection_sample,
         RunKind.FINETUNE: finetune,
     }

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from annotation.core.grades import Focus
 from annotation.core.records import canonical_json
+from annotation.services.prompts import set_difficulties
 from rewardmodel.core.files import write_atomically
 from rewardmodel.models import RewardModelVersion
+from training.core.selection import is_empty
 from training.models import PolicyVersion, Run
 from training.services.prompts import dialogues_of
 from training.services.references import policy_reference, reward_model_reference
+
+Rewards = dict[Focus, dict[str, list[float]]]  # by focus and prompt key
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -27,9 +33,23 @@ def prepare(run: Run) -> dict[str, Any]:
     }
 
 
-def collect(run: Run) -> None:
-    """Winners and candidates stay in the run's folder; fine-tuning reads them there."""
+def collect(run: Run) -> Rewards:
+    """What each prompt's answers got from the reward model of its focus; empty answers say nothing of it.
+
+    Winners and candidates stay in the run's folder; fine-tuning reads them there.
+    """
+    asked = {dialogue.key: dialogue for dialogue in dialogues_of(run.inputs["prompts"])}
+    rewards: Rewards = {focus: {} for focus in Focus}
+    with (run.folder / "output" / "candidates.jsonl").open(encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            dialogue = asked.get(row["dialogue"])
+            if dialogue is not None and not is_empty(row["text"]):
+                rewards[dialogue.focus].setdefault(dialogue.prompt, []).append(row[dialogue.focus])
+    return rewards
 
 
-def register(run: Run, data: None) -> None:
-    """Nothing but the run's own result."""
+def register(run: Run, data: Rewards) -> None:
+    """How hard the prompts turned out to be for this policy."""
+    for focus, rewards in data.items():
+        judge = RewardModelVersion.objects.get(pk=run.inputs[focus])
+        set_difficulties(rewards=rewards, reward_model=judge.name)

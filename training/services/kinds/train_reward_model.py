@@ -34,4 +34,5 @@ def register(run: Run, data: tuple[dict[str, Any], str]) -> None:
         sha256=sha256,
         path=output_path(run),
         run=str(run.uid),
+        by=run.created_by,
     )
