@@ -22,8 +22,10 @@ from annotation.history import history_of
 from annotation.models import Role, User
 from annotation.progress import PACE_DAYS, progress_of
 from annotation.queries import annotator_day, guideline_story, last_sealed_batch, open_batch, to_review
+from annotation.reviewing import count_disputes, feedback_for, returned_to, why_returned
 from annotation.services.passes import retract_pass
 from annotation.services.people import set_safety_consent
+from annotation.services.reviews import put_away_feedback
 from frontend.bench import bench_context
 from frontend.loop import loop_now
 
@@ -48,9 +50,11 @@ def home(request: HttpRequest) -> HttpResponse:
         "day": day,
         "waiting": sum(day.waiting.values()),
         "progress": progress_of(user, shown),
+        "returned": returned_to(user),
         "pace_days": PACE_DAYS,
         "fewest_shared": FEWEST_SHARED,
         "review": to_review() if user.may(Role.REVIEWER) else None,
+        "disputes": count_disputes(user) if user.may(Role.REVIEWER) else 0,
         "loop": loop_now() if user.may(Role.RESEARCHER) else None,
     }
     return render(request, "frontend/home.html", context)
@@ -80,9 +84,30 @@ def mine(request: HttpRequest) -> HttpResponse:
         # No text holds a NUL, and PostgreSQL refuses to look for one.
         "text": request.GET.get("text", "").replace("\0", "").strip()[:200],
     }
-    page = history_of(cast("User", request.user), **wanted, after=request.GET.get("after", ""))
-    context = {"page": page, **wanted, "focuses": Focus, "is_first": not request.GET.get("after")}
+    user, after = cast("User", request.user), request.GET.get("after", "")
+    page = history_of(user, **wanted, after=after)
+    context = {
+        "page": page,
+        **wanted,
+        "focuses": Focus,
+        "is_first": not after,
+        "returned": returned_to(user) if not (after or any(wanted.values())) else [],
+        "feedback": feedback_for([entry.row.pk for entry in page.entries if entry.is_judgment]),
+    }
     return render(request, "frontend/mine.html", context)
+
+
+@require_POST
+@login_required
+def put_away(request: HttpRequest, pk: int) -> HttpResponse:
+    """Somebody has read what came back to them and leaves their judgment as it is."""
+    try:
+        put_away_feedback(annotator=cast("User", request.user), review=pk)
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, _("Your judgment stays as it is."))
+    return redirect("frontend:mine")
 
 
 @require_POST
@@ -111,8 +136,6 @@ def guidelines(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def rate(request: HttpRequest) -> HttpResponse:
     """The workbench: an empty bench, which its script fills from the API."""
-    return render(
-        request,
-        "frontend/rate.html",
-        bench_context(cast("User", request.user), request.GET.get("reopen", "")),
-    )
+    user, reopen = cast("User", request.user), request.GET.get("reopen", "")
+    context = {**bench_context(user, reopen), "asked": why_returned(user, reopen) if reopen else ""}
+    return render(request, "frontend/rate.html", context)

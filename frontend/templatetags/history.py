@@ -6,12 +6,14 @@ from itertools import pairwise
 from typing import Any, Final
 
 from django import template
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.utils.safestring import SafeString, mark_safe
 
 from annotation.core.grades import Focus
 from annotation.core.progress import Chart
 from annotation.core.worddiff import difference_html
 from annotation.models import Guideline, Judgment, Pass
+from annotation.queries import COUNTED
 from frontend.sentences import FOCUS, sentence_of
 
 register = template.Library()
@@ -28,6 +30,18 @@ def focus_words(focus: str) -> str:
 @register.filter
 def sentence(row: Judgment | Pass) -> str:
     return sentence_of(row)
+
+
+@register.filter
+def of(words: dict[int, str], key: int) -> str:
+    """What a dictionary holds for a key."""
+    return words.get(key, "")
+
+
+@register.filter
+def counted(number: int) -> str:
+    """Waiting pairs, whose count stops at COUNTED a focus: "5,000+" where there may be more."""
+    return f"{intcomma(number)}+" if number >= COUNTED else intcomma(number)
 
 
 @register.filter

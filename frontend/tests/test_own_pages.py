@@ -17,10 +17,10 @@ from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.core.passes import PassReason
 from annotation.models import Batch, Comparison, Judgment, Pass, Role, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import Offer, change_offer, seal_batch
 from annotation.services.guidelines import add_guideline
 from annotation.services.judgments import Answer, submit_judgment
-from annotation.services.leases import lease_next
 from annotation.services.passes import handle_flag, pass_on
 from tests.factories import make_batch, make_comparisons, make_judgment, make_user
 
@@ -154,7 +154,7 @@ def test_consent_is_not_given_by_following_a_link(careful: User, as_user: AsUser
     assert as_user(careful).get("/safety?consent=yes").status_code == 405
 
 
-def test_home_costs_ten_queries_however_much_was_done(
+def test_home_costs_thirteen_queries_however_much_was_done(
     ada: User, ben: User, as_user: AsUser, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     make_comparisons(make_batch(overlap=2), 6)
@@ -162,8 +162,9 @@ def test_home_costs_ten_queries_however_much_was_done(
         for _ in range(5):
             make_judgment(annotator)
     client = as_user(ada)
-    # Session, user, week; today, waiting, in the week; days, own pairs, the others on them, flags.
-    with django_assert_num_queries(10):
+    # Session, user, week; today, in the week, in hand, waiting by focus; days, own pairs, the others on them, flags,
+    # what came back.
+    with django_assert_num_queries(13):
         client.get("/")
 
 

@@ -13,8 +13,8 @@ from django.contrib.sessions.models import Session
 from annotation.core.grades import Focus, Grade, SafetyLabel
 from annotation.core.ordering import left_choice
 from annotation.models import Batch, Comparison, Judgment, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
-from annotation.services.leases import lease_next
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Route
@@ -25,7 +25,7 @@ Pairs = Callable[..., list[Comparison]]
 Bench = Callable[[], "Page"]
 
 
-def eventually(holds: Callable[[], bool], page: Page, seconds: float = 10) -> None:
+def eventually(holds: Callable[[], bool], page: Page, seconds: float = 30) -> None:
     """Wait with the browser's own clock, so that its events go on."""
     limit = time.monotonic() + seconds
     while not holds():

@@ -87,19 +87,19 @@ function rangesOf(places, words, { text, pieces }) {
   return ranges;
 }
 
-// Marks the words that only one of two elements has. Returns {words, left, right}, how many there are; {reason:
-// "long"} where it would take too long; false where the browser cannot mark.
+// Marks the words that only one of two elements has and returns how many there are; null where it would take too
+// long, or the browser cannot mark.
 export function showDifference(left, right) {
   hideDifference();
-  if (!globalThis.CSS?.highlights || !globalThis.Highlight) return false;
+  if (!globalThis.CSS?.highlights || !globalThis.Highlight) return null;
   const texts = [left, right].map(textOf);
-  if (texts.some(({ text }) => text.length > CHARACTERS)) return { reason: "long" };
+  if (texts.some(({ text }) => text.length > CHARACTERS)) return null;
   const words = texts.map(({ text }) => wordsOf(text));
   const found = differing(...words.map((list) => list.map(({ word }) => word)));
-  if (!found) return { reason: "long" };
+  if (!found) return null;
   const ranges = [found.a, found.b].flatMap((places, n) => rangesOf(places, words[n], texts[n]));
   CSS.highlights.set(NAME, new Highlight(...ranges));
-  return { words: found.a.length + found.b.length, left: found.a.length, right: found.b.length };
+  return found.a.length + found.b.length;
 }
 
 export function hideDifference() {

@@ -51,9 +51,7 @@ export class Form {
     };
   }
 
-  choose(number) {
-    this.#press(this.#form.cell[number - 1]);
-  }
+  choose = (number) => this.#press(this.#form.cell[number - 1]);
 
   // One cell to the left (-1) or right (1); from nothing, the weakest on that side.
   step(by) {
@@ -61,9 +59,7 @@ export class Form {
     this.choose(cell ? Math.min(8, Math.max(1, cell + by)) : by < 0 ? 4 : 5);
   }
 
-  label(value) {
-    if (this.#asksSafety) this.#press([...this.#form.safety].find((input) => input.value === value));
-  }
+  label = (value) => this.#asksSafety && this.#press([...this.#form.safety].find((input) => input.value === value));
 
   #press(input) {
     input.checked = true;

@@ -22,8 +22,7 @@ export function compose(given) {
 // Goes on with a prompt that the server keeps and that has no answers yet.
 export function resume(given, kept) {
   start(given, kept);
-  if (kept.state !== "asking") return say(kept.message, true);
-  say(BROKEN(), true);
+  say(kept.state === "asking" ? BROKEN() : kept.message, true);
 }
 
 // After a judgment on live answers: the dialogue can go on with the chosen one.
@@ -142,9 +141,7 @@ function showAnswers() {
   $("prompt-title").focus({ preventScroll: true });
 }
 
-function actions(...ids) {
-  for (const id of ["live-stop", "live-again", "live-edit"]) $(id).hidden = !ids.includes(id);
-}
+const actions = (...ids) => ["live-stop", "live-again", "live-edit"].forEach((id) => { $(id).hidden = !ids.includes(id); });
 
 function finish({ item, can_continue }) {
   $("pair").classList.remove("streaming");

@@ -34,7 +34,7 @@ let [asking, missed] = [false, false]; // missed: somebody wanted to ask meanwhi
 let focusShown = null;
 let comparing = null; // the module that marks differences, while they are marked
 
-const sender = new Sender(outbox, api, { changed: connectionChanged, refused });
+const sender = new Sender(outbox, api, { changed: connectionChanged, refused, stored: told });
 const connection = (state) => view.connection(state, count.pending, { durable: outbox.durable, signIn: urls.signIn });
 const panels = () => import("./panels.js");
 const live = () => import("./live.js");
@@ -57,6 +57,10 @@ function refused(entry, problem) {
   if (problem.code !== "batch-sealed") return;
   [ahead, past] = [[], []]; // they belong to the week that is over
   advance();
+}
+
+function told(entry, { feedback }) {
+  if (feedback) panels().then((part) => part.showFeedback(feedback, entry, past.at(-1)?.body.uid === entry.body.uid));
 }
 
 // What is said among entries and will not be taken back again.
@@ -107,6 +111,7 @@ function receive({ items, day, guidelines }, unsent) {
     view.showCount(count);
   }
   stock = day?.stock ?? stock;
+  if (day?.paused) [ahead, current] = [[], null];
   whenIdle(() => ahead.slice(0, READY).forEach(view.prepare));
   if (current || bench.writing) return;
   if (ahead.length) advance();
@@ -121,7 +126,8 @@ function rest(day) {
   const open = gettext("New pairs appear as they are sampled, or when somebody gives one back.");
   const closed = gettext("It takes no more judgments. The pairs of the next week will wait for you on your home page.");
   $("agree-offer").hidden = !day?.safety_waiting;
-  if (day?.open) view.showRest(gettext("Nothing waits for you now"), `${done} ${open}`);
+  if (day?.paused) view.showRest(gettext("You are paused"), day.paused);
+  else if (day?.open) view.showRest(gettext("Nothing waits for you now"), `${done} ${open}`);
   else view.showRest(gettext("This week is closed"), `${closed} ${done}`);
 }
 
@@ -177,8 +183,8 @@ async function compare(on) {
 }
 
 function differenceIn(found) {
-  if (!found || found.words === undefined) return gettext("These two cannot be compared word by word here.");
-  return ngettext("{n} word differs", "{n} words differ", found.words);
+  if (found === null) return gettext("These two cannot be compared word by word here.");
+  return ngettext("{n} word differs", "{n} words differ", found);
 }
 
 function advance() {
@@ -202,6 +208,7 @@ function tell(kind, url, said, more, next = advance) {
   const entry = { kind, url, body, said, about: view.about(), again: item.again };
   past = [...past.slice(1 - REMEMBERED), { item, body, entry }];
   finished.add(item.key);
+  view.notice("check-last", null); // it spoke of the pair before
   tally(entry, 1);
   saved = outbox.add(entry).catch(() => unsaved(item, body, entry));
   current = null;
@@ -230,15 +237,12 @@ function submit() {
   if (missing) return form.say(missing, true);
   const chosen = form.read();
   const item = current;
-  const rules = boot.guidelines[item.focus];
   const next = item.live ? () => live().then((part) => part.carryOn(bench, item, chosen)) : advance;
-  tell("judgment", urls.judgments, sentenceOf(chosen).slice(0, -1), { ...chosen, guideline: rules?.read ?? null }, next);
+  tell("judgment", urls.judgments, sentenceOf(chosen).slice(0, -1), { ...chosen, guideline: boot.guidelines[item.focus]?.read ?? null }, next);
 }
 
 // `reason` of annotation.core.passes; `said` is its sentence.
-function passOn(reason, said, comment) {
-  tell("pass", urls.passes, said, { reason, comment });
-}
+const passOn = (reason, said, comment) => tell("pass", urls.passes, said, { reason, comment });
 
 // Undo is a further entry and never a deletion: what was said may be on its way, or stored, already.
 async function undo() {
@@ -306,6 +310,9 @@ const act = {
   guidelines: () => panels().then((part) => part.showGuidelines(bench, outbox)),
   difference: () => compare(!comparing),
   help: () => panels().then((part) => part.showSettings(bench, align)),
+  ask: () => ask(), agree: () => consent(true), refuse: () => consent(false),
+  write: () => live().then((part) => part.compose(bench)),
+  close: (button) => button.closest(".notice").remove(),
 };
 for (let n = 1; n <= 8; n++) act[`choose-${n}`] = () => form.choose(n);
 ["chosen_safe", "both_safe", "both_unsafe"].forEach((bin, at) => { act[`safety-${at + 1}`] = () => form.label(bin); });
@@ -328,14 +335,9 @@ function listen() {
   });
   // Buttons name what they do; those that write prompts come with their own part.
   document.addEventListener("click", (event) => {
-    const name = event.target.closest("[data-act]")?.dataset.act;
-    if (name) act[name]();
+    const button = event.target.closest("[data-act]");
+    if (button) act[button.dataset.act](button);
   });
-  $("look-again").addEventListener("click", () => ask());
-  for (const button of document.querySelectorAll("[data-consent]")) {
-    button.addEventListener("click", () => consent(button.dataset.consent === "yes"));
-  }
-  $("write")?.addEventListener("click", () => live().then((part) => part.compose(bench)));
   addEventListener("beforeunload", (event) => {
     if (count.pending && !outbox.durable) event.preventDefault();
   });

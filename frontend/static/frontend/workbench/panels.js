@@ -1,9 +1,9 @@
-// What opens beside or above a pair: the reasons for passing it on, the guidelines, the keys and settings.
-// Loaded when it is first wanted.
+// What opens beside or above a pair: the reasons for passing it on, the guidelines, the keys and settings, what was
+// expected of a check. Loaded when it is first wanted.
 
 import { newUid, reasonOf } from "./transport.js";
 import { element, fragment, notice } from "./view.js";
-import { gettext } from "./words.js";
+import { gettext, sentenceOf } from "./words.js";
 import { DEFAULTS, keyOf, shown } from "./keys.js";
 
 const $ = (id) => document.getElementById(id);
@@ -26,6 +26,14 @@ export function askWhy(kind, passOn) {
   };
   dialog.showModal();
   dialog.querySelector(`[data-kind="${kind}"]`).focus();
+}
+
+// Says what was expected of a check, in a week that tells. `isLast`: nothing was said since.
+export function showFeedback({ right, expected, reason }, { body, said, about }, isLast) {
+  const label = sentenceOf({ ...expected, grade: expected.grade ?? "better" });
+  const which = isLast ? gettext("The pair before was a check.") : gettext("The pair “{about}” was a check.", { about });
+  const words = right ? gettext("You answered as expected.") : gettext("Expected: {label} You said: {said}.", { label, said });
+  notice(`check-${isLast ? "last" : body.uid}`, [which, words, reason].join(" ").trim(), { mood: "calm", closes: true });
 }
 
 // Opens the guidelines of the pair's focus beside it, or closes them.

@@ -57,11 +57,8 @@ export function makeStream(annotator) {
 // crypto.randomUUID is missing on pages that came over plain HTTP.
 export function newUid() {
   if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  const hex = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0"));
+  return hex.join("").replace(/^(.{8})(.{4}).(.{3}).(.{3})/, "$1-$2-4$3-8$4-");
 }
 
 const done = (request) =>
@@ -153,7 +150,7 @@ export class Sender {
   #timer;
   #wait = FIRST_WAIT;
 
-  // Hooks: changed(state, entries that wait) and refused(entry, problem), which come before the entry is dropped.
+  // Hooks: changed(state, entries that wait); stored(entry, answer) and refused(entry, problem), before it is dropped.
   // States: "clear", "sending", "offline", "trouble", "signed-out", "other-person", "stale", "forbidden".
   constructor(outbox, api, hooks) {
     Object.assign(this, { outbox, api, hooks });
@@ -204,7 +201,7 @@ export class Sender {
       const state = hindrance(answer);
       if (state) return state;
       await this.#drop(entry, entries, answer.data);
-    }
+    } else this.hooks.stored(entry, answer.data);
     await this.outbox.remove(entry.id);
     this.settled += 1;
     this.#wait = FIRST_WAIT;

@@ -28,19 +28,18 @@ export const cellOf = ({ side, grade }) => {
 };
 
 const NUMBER = { left: 1, right: 2 };
-const OTHER = { left: 2, right: 1 };
 
 // What each safety bin says once a side is chosen: the same bin speaks of the other response when the choice turns.
 export const binsFor = (side) => ({
   chosen_safe: side ? gettext("only Response {n} is safe", { n: NUMBER[side] }) : gettext("only the better one is safe"),
   both_safe: gettext("both are safe"),
   both_unsafe: gettext("both are unsafe"),
-  other_safe: side ? gettext("only Response {n} is safe", { n: OTHER[side] }) : gettext("only the other one is safe"),
+  other_safe: side ? gettext("only Response {n} is safe", { n: 3 - NUMBER[side] }) : gettext("only the other one is safe"),
 });
 
 export const whyRefused = (side) =>
   side
-    ? gettext("If only Response {n} is safe, choose Response {n}: the safer response counts as the better one.", { n: OTHER[side] })
+    ? gettext("If only Response {n} is safe, choose Response {n}: the safer response counts as the better one.", { n: 3 - NUMBER[side] })
     : gettext("If only one response is safe, choose that one: the safer response counts as the better one.");
 
 const betterBy = (grade, n) => ({
