@@ -30,7 +30,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--database"):
         touched = {"db", "transactional_db"}
         kept = [
-            i for i in items if touched & set(getattr(i, "fixturenames", ())) or i.get_closest_marker("loop")
+            i
+            for i in items
+            if touched & set(getattr(i, "fixturenames", ()))
+            or i.get_closest_marker("loop")
+            or i.get_closest_marker("crowd")
         ]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
@@ -70,6 +74,18 @@ def ben(db: None) -> User:
 @pytest.fixture
 def rosa(db: None) -> User:
     return make_user("rosa", role=Role.RESEARCHER, is_staff=True)
+
+
+@pytest.fixture
+def rhea(db: None) -> User:
+    """Reviews what Ada and Ben disagree on."""
+    return make_user("rhea", role=Role.REVIEWER)
+
+
+@pytest.fixture
+def rolf(db: None) -> User:
+    """Another reviewer."""
+    return make_user("rolf", role=Role.REVIEWER)
 
 
 @pytest.fixture

@@ -20,11 +20,7 @@ import itertools
 import json
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +28,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from bench.record import write_result
-from tests.house import ROOT, House, build_house, free_port
+from tests.house import ROOT, House, answers, build_house, free_port, kill_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -84,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, build_house(Path(folder)) as house:
         house.environment.update(PRODUCTION)
-        cookie = json.loads(_python(house, f"from bench.page import fill; fill({options.pairs})"))
+        cookie = json.loads(house.run(f"from bench.page import fill; fill({options.pairs})"))
         with _server(house) as address, _browser() as browser:
             figures = _measure(browser, address, cookie, options)
             version = browser.version
@@ -188,50 +184,13 @@ def _server(house: House) -> Iterator[str]:
     house.manage("collectstatic", "--noinput", "-v", "0")
     port = free_port()
     address = f"http://localhost:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "granian",
-        "--interface",
-        "wsgi",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    command += [
-        "--workers",
-        "1",
-        "--blocking-threads",
-        "4",
-        "--log-level",
-        "warning",
-        "config.wsgi:application",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, env=house.environment)
+    process = house.serve(port)
     try:
-        _wait_for(f"{address}/sign-in")
+        if not answers(port):
+            raise SystemExit("the web server did not start")
         yield address
     finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_for(address: str, seconds: float = 30) -> None:
-    limit = time.monotonic() + seconds
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()  # noqa: S310  our own server
-        except OSError:
-            if time.monotonic() > limit:
-                raise
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _python(house: House, code: str) -> str:
-    return house.manage("shell", "-v", "0", "-c", code).stdout
+        kill_server(process)
 
 
 def fill(count: int) -> None:

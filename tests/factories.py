@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
+from django.forms import Form
 from django.utils import timezone
 
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.models import Batch, Comparison, Judgment, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import create_batch, open_batch
 from annotation.services.ingest import NewPair, NewResponse, ingest_pairs
 from annotation.services.judgments import Answer, submit_judgment
-from annotation.services.leases import lease_next
 from training.models import PolicyVersion
 
 
@@ -63,6 +64,13 @@ def make_judgment(
         uid=uuid4(),
         answer=Answer(choice=choice, grade=grade, safety=safety),
     )
+
+
+def form_data(form: Form, **changes: Any) -> dict[str, Any]:
+    """What a browser would send of an unbound form as it is shown, with some fields changed; None: left empty."""
+    shown = {bound.name: bound.field.prepare_value(bound.value()) for bound in form}
+    sent = {**shown, **changes}
+    return {name: value for name, value in sent.items() if value is not None and value is not False}
 
 
 def make_policy(name: str = "V0", *, path: str = "", **columns: Any) -> PolicyVersion:

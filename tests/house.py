@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,6 +48,25 @@ class House:
             text=True,
         )
 
+    def run(self, code: str) -> str:
+        """What a piece of Python prints in a process of this house."""
+        return self.manage("shell", "-v", "0", "-c", code).stdout
+
+    def serve(self, port: int, *, threads: int = 4) -> subprocess.Popen[bytes]:
+        """A web server of this house, in a process group of its own; `kill_server` ends it, and `answers` tells when
+        it is up."""
+        command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--workers", "1", "--blocking-threads", str(threads)]
+        with (self.home / f"web-{port}.log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--log-level", "warning", "config.wsgi:application"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
     def summary(self) -> dict[str, Any]:
         read: dict[str, Any] = json.loads((self.home / "summary.json").read_text())
         return read
@@ -57,8 +77,27 @@ class House:
             "import json; from django.apps import apps;"
             f"print(json.dumps({{m: apps.get_model(m).objects.count() for m in {models!r}}}))"
         )
-        read: dict[str, int] = json.loads(self.manage("shell", "-v", "0", "-c", code).stdout)
+        read: dict[str, int] = json.loads(self.run(code))
         return read
+
+
+def kill_server(process: subprocess.Popen[bytes]) -> None:
+    """Server and workers, at once."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(port: int, *, seconds: float = 30) -> bool:
+    """Whether a web server answers on this port within the time."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return True
+        except OSError:
+            time.sleep(0.05)
+    return False
 
 
 def free_port() -> int:

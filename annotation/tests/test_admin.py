@@ -12,15 +12,16 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from annotation.admin.batch_forms import PlanForm
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState
 from annotation.models import Batch, Comparison, Guideline, Judgment, Prompt, Snapshot, User
 from annotation.overview import seal_preview, with_counts
+from annotation.services.allocation import lease_next
 from annotation.services.batches import create_batch, seal_batch
-from annotation.services.leases import lease_next
 from annotation.services.snapshots import create_snapshot
 from annotation.templatetags.panel import brief, dot, moment, number
-from tests.factories import make_judgment, make_user
+from tests.factories import form_data, make_judgment, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -138,7 +139,8 @@ def test_counts_leave_out_what_was_withdrawn_or_taken_back(week: Batch, judged: 
 
 
 def test_rosa_plans_a_batch(rosas: Client, rosa: User) -> None:
-    plan = {"overlap": 2, "holdout": 10, "seed": 7, "name": "", "daily_target": 120, "turn_limit": 2}
+    chosen = {"overlap": 2, "holdout": 10, "seed": 7, "daily_target": 120, "turn_limit": 2}
+    plan = form_data(PlanForm(), **chosen, shows_agreement=False)
     answer = rosas.post(reverse("admin:annotation_batch_add"), plan)
     batch = Batch.objects.get()
     assert answer.headers["Location"] == reverse("admin:annotation_batch_change", args=(batch.pk,))
@@ -149,7 +151,7 @@ def test_rosa_plans_a_batch(rosas: Client, rosa: User) -> None:
 
 def test_a_name_that_is_taken_is_said_on_the_form(rosas: Client) -> None:
     create_batch(name="May")
-    plan = {"overlap": 1, "holdout": 10, "seed": 0, "name": "May", "daily_target": 0, "turn_limit": 4}
+    plan = form_data(PlanForm(), name="May")
     answer = rosas.post(reverse("admin:annotation_batch_add"), plan)
     assert "There is a batch named &#x27;May&#x27; already" in answer.content.decode()
     assert Batch.objects.count() == 1
@@ -221,7 +223,7 @@ def test_a_snapshot_is_written_with_the_chosen_margins(
     seal_batch(batch=week)
     rosas.post(
         reverse("admin:annotation_batch_snapshot", args=(week.pk,)),
-        {"margin_table": "large", "earlier": "on"},
+        {"margin_table": "large", "aggregation": "majority/1", "earlier": "on"},
     )
     snapshot = Snapshot.objects.get()
     assert (snapshot.margin_table, snapshot.rows) == ("large", 3)

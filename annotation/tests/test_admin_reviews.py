@@ -12,26 +12,22 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from annotation.admin.batch_forms import OfferForm, initial_of
 from annotation.core.grades import Focus
 from annotation.core.passes import PassReason
 from annotation.core.states import ComparisonState
 from annotation.errors import BatchSealedError
-from annotation.models import Batch, Comparison, GuidelineReport, Pass, Role, User
-from annotation.services.batches import Offer, change_offer, create_batch, offer_of, open_batch, seal_batch
+from annotation.models import Batch, Comparison, GuidelineReport, Pass, User
+from annotation.services.allocation import lease_next
+from annotation.services.batches import Offer, change_offer, create_batch, open_batch, seal_batch
 from annotation.services.guidelines import add_guideline, report_guideline
-from annotation.services.leases import lease_next
 from annotation.services.passes import pass_on, retract_pass
-from tests.factories import make_user
+from tests.factories import form_data
 
 AsUser = Callable[[User], Client]
 Pairs = Callable[..., list[Comparison]]
 FLAGS = "/admin/annotation/pass/"
 REPORTS = "/admin/annotation/guidelinereport/"
-
-
-@pytest.fixture
-def rhea(db: None) -> User:
-    return make_user("rhea", role=Role.REVIEWER)
 
 
 @pytest.fixture
@@ -179,9 +175,20 @@ def test_a_reviewer_comes_in_at_the_flags_and_gets_nowhere_else(rheas: Client, w
     assert "/admin/annotation/batch/" not in text
 
 
-def test_no_page_of_the_admin_opens_to_reviewers_but_flags_and_reports(rheas: Client) -> None:
+# What reviewers come for.
+THEIRS = {
+    "annotation_pass",
+    "annotation_guidelinereport",
+    "annotation_attempt",
+    "annotation_review",
+    "rewardmodel_pairscore",
+}
+
+
+def test_no_page_of_the_admin_opens_to_reviewers_but_those_of_review(rheas: Client) -> None:
     names = {f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry}
-    for name in names - {"annotation_pass", "annotation_guidelinereport"}:
+    assert names > THEIRS
+    for name in names - THEIRS:
         assert rheas.get(reverse(f"admin:{name}_changelist"), follow=True).status_code == 403, name
 
 
@@ -199,9 +206,9 @@ def test_what_a_batch_offers_is_changed_while_it_is_open(rosa: User, as_user: As
     place = reverse("admin:annotation_batch_offer", args=(week.pk,))
     client = as_user(rosa)
     assert 'value="4"' in page(client, place)
-    client.post(place, {"daily_target": 80, "turn_limit": 0, "shows_agreement": "on"})
+    client.post(place, form_data(OfferForm(initial=initial_of(week)), daily_target=80, turn_limit=0))
     week.refresh_from_db()
-    assert offer_of(week) == Offer(daily_target=80, turn_limit=0, shows_agreement=True)
+    assert (week.daily_target, week.turn_limit, week.shows_agreement) == (80, 0, True)
 
 
 def test_what_a_sealed_batch_offered_stays(week: Batch) -> None:

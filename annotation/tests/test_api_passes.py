@@ -13,8 +13,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from annotation.core.passes import PassReason
 from annotation.models import Batch, Comparison, Pass, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
-from annotation.services.leases import lease_next
 from tests.factories import make_judgment
 
 Pairs = Callable[..., list[Comparison]]

@@ -57,6 +57,7 @@ def test_the_next_pairs_come_with_their_dialogue_and_two_sides(
         "waiting": {"helpfulness": 4, "safety": 0},
         "safety_waiting": 0,
         "open": True,
+        "paused": "",
         "target": 0,
         "stock": 3,
     }

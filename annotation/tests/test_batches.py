@@ -9,9 +9,9 @@ import pytest
 from annotation.core.grades import Focus
 from annotation.errors import ConflictError, IllegalMoveError
 from annotation.models import Batch, Comparison, Lease, Prompt, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import create_batch, open_batch, seal_batch
 from annotation.services.ingest import NewPair, NewResponse, ingest_pairs
-from annotation.services.leases import lease_next
 from tests.factories import make_batch, make_judgment
 
 Pairs = Callable[..., list[Comparison]]

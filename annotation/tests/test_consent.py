@@ -11,7 +11,7 @@ from django.test import Client
 from annotation.core.grades import Focus
 from annotation.models import Batch, Comparison, Judgment, Lease, User
 from annotation.queries import annotator_day
-from annotation.services.leases import lease_next
+from annotation.services.allocation import lease_next
 from annotation.services.people import ensure_simulated, set_safety_consent
 from annotation.services.simulation import simulate_annotators
 from tests.factories import make_judgment, make_user

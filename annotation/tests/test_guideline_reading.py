@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries
 from annotation.core.grades import Focus
 from annotation.models import Comparison, Guideline, GuidelineReading, GuidelineReport, User
 from annotation.queries import last_readings
+from annotation.services.allocation import lease_next
 from annotation.services.guidelines import add_guideline, confirm_reading, handle_report
-from annotation.services.leases import lease_next
 
 Pairs = Callable[..., list[Comparison]]
 AsUser = Callable[[User], Client]

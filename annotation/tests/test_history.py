@@ -14,8 +14,8 @@ from annotation.core.grades import Choice, Focus, Grade
 from annotation.core.passes import PassReason
 from annotation.history import history_of
 from annotation.models import Comparison, Judgment, Pass, User
+from annotation.services.allocation import lease_next
 from annotation.services.judgments import Answer, retract_judgment, submit_judgment
-from annotation.services.leases import lease_next
 from annotation.services.passes import pass_on, retract_pass
 from tests.factories import make_judgment
 

@@ -88,10 +88,19 @@ def test_a_further_prompt_brings_no_other_one_in_where_the_target_was_reached(
 
 
 @given(SIZES, st.integers(0, 9), st.integers(0, 200))
-def test_a_larger_target_keeps_all_that_a_smaller_one_drew(
+def test_what_alone_passes_the_target_is_drawn_only_where_nothing_smaller_is_left(
     sizes: dict[str, int], seed: int, target: int
 ) -> None:
-    assert draw(sizes, seed=seed, target=target) <= draw(sizes, seed=seed, target=target + 10)
+    drawn = draw(sizes, seed=seed, target=target)
+    if any(sizes[key] > target for key in drawn):
+        assert {key for key, size in sizes.items() if 0 < size <= target} <= drawn
+    else:
+        assert sum(sizes[key] for key in drawn) < max(1, 2 * target)
+
+
+def test_a_template_that_thousands_share_does_not_become_the_whole_hold_out() -> None:
+    sizes = {"template": 5_000} | dict.fromkeys((f"prompt {n}" for n in range(5_000)), 1)
+    assert all(len(draw(sizes, seed=seed, target=1_000)) == 1_000 for seed in range(8))
 
 
 def test_another_seed_draws_other_prompts() -> None:

@@ -21,9 +21,9 @@ from annotation.errors import (
     NotFoundError,
 )
 from annotation.models import Batch, Comparison, Judgment, User
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
 from annotation.services.judgments import Answer, retract_judgment, submit_judgment
-from annotation.services.leases import lease_next
 from tests.factories import make_judgment
 
 Pairs = Callable[..., list[Comparison]]

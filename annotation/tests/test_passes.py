@@ -12,8 +12,8 @@ from annotation.core.states import ComparisonState
 from annotation.errors import BatchSealedError, ConflictError, LeaseLostError, NotFoundError
 from annotation.models import Batch, Comparison, Judgment, Pass, User
 from annotation.queries import annotator_day, judged_comparisons
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
-from annotation.services.leases import lease_next
 from annotation.services.passes import handle_flag, pass_on, retract_pass
 from tests.factories import make_judgment
 

@@ -17,9 +17,9 @@ from annotation.core.passes import PassReason
 from annotation.core.progress import DAYS, Agreement, agreement_of, chart_of, pace_of
 from annotation.models import Batch, Comparison, Judgment, User
 from annotation.progress import progress_of
+from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
 from annotation.services.judgments import retract_judgment
-from annotation.services.leases import lease_next
 from annotation.services.passes import handle_flag, pass_on
 from tests.factories import make_batch, make_comparisons, make_judgment, make_user
 

@@ -18,7 +18,7 @@ from annotation.core.passes import PassReason
 from annotation.core.states import ComparisonState
 from annotation.errors import ConflictError, DomainError, LeaseLostError
 from annotation.models import Comparison, Lease, Pass, User
-from annotation.services.leases import lease_next
+from annotation.services.allocation import lease_next
 from annotation.services.passes import handle_flag, pass_on, retract_pass
 from annotation.services.people import set_safety_consent
 from tests.factories import make_batch, make_comparisons, make_judgment, make_user

@@ -55,7 +55,7 @@ def test_an_interrupted_simulation_ends_with_the_same_votes(
     simulate_annotators(annotators=people[:1], seed=1)
     alone = votes()
     Judgment.objects.all().delete()
-    Comparison.objects.update(state="open")
+    Comparison.objects.update(state="open", free=1)
     for comparison in Comparison.objects.all():
         comparison.leases.all().delete()
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from annotation.core.aggregate import AggregationRule
 from annotation.core.grades import Choice, Focus, Grade, MarginTable, SafetyLabel
 from annotation.core.records import PreferenceRecord
 from annotation.errors import ConflictError
-from annotation.models import Batch, Comparison, Snapshot, User
+from annotation.models import Batch, Comparison, Judgment, Snapshot, User
 from annotation.services import snapshots
 from annotation.services.batches import seal_batch
 from annotation.services.judgments import retract_judgment
 from annotation.services.snapshots import create_snapshot
-from tests.factories import make_judgment
+from tests.factories import make_batch, make_comparisons, make_judgment
 
 Pairs = Callable[..., list[Comparison]]
 
@@ -115,3 +116,58 @@ def test_a_process_that_dies_while_writing_leaves_no_snapshot(
         create_snapshot(batches=[week])
     assert not Snapshot.objects.exists()
     assert create_snapshot(batches=[week]).rows == 1
+
+
+def three_say(pair: Comparison, people: list[User], choices: list[Choice]) -> None:
+    for person, choice in zip(people, choices, strict=True):
+        make_judgment(person, choice=choice)
+
+
+def test_several_judgments_become_rows_as_the_rule_says(home: Path, ada: User, ben: User, rosa: User) -> None:
+    week = make_batch(overlap=3)
+    make_comparisons(week, 2)
+    people = [ada, ben, rosa]
+    pairs = list(week.comparisons.order_by("pk"))
+    three_say(pairs[0], people, [Choice.A, Choice.A, Choice.B])
+    three_say(pairs[1], people, [Choice.B, Choice.B, Choice.B])
+    seal_batch(batch=week)
+    of_rule = {
+        rule: lines_of(home, create_snapshot(batches=[week], aggregation=rule)) for rule in AggregationRule
+    }
+    assert len(of_rule[AggregationRule.MAJORITY]) == 2
+    each = of_rule[AggregationRule.EACH]
+    assert [row.judgments for row in each] == [1] * 6
+    assert len({row.id for row in each}) == 6
+    likelier = {row.id: row.weight for row in of_rule[AggregationRule.DAWID_SKENE]}
+    assert likelier[pairs[1].key] > likelier[pairs[0].key] > 0.5
+
+
+def test_the_manifest_names_the_rule_and_its_version(
+    home: Path, week: Batch, ada: User, pairs: Pairs
+) -> None:
+    pairs(1)
+    make_judgment(ada)
+    seal_batch(batch=week)
+    snapshot = create_snapshot(batches=[week], aggregation=AggregationRule.EACH)
+    manifest = json.loads((home / snapshot.path / "manifest.json").read_text())
+    assert manifest["aggregation"] == snapshot.aggregation == "each/1"
+
+
+def test_a_reviewers_label_counts_where_the_rule_says_so(
+    home: Path, ada: User, ben: User, rosa: User
+) -> None:
+    week = make_batch(overlap=2)
+    (pair,) = make_comparisons(week, 1)
+    three_say(pair, [ada, ben], [Choice.A, Choice.B])
+    Judgment.objects.create(
+        comparison=pair,
+        annotator=rosa,
+        focus=pair.focus,
+        choice=Choice.B,
+        grade=Grade.SLIGHTLY_BETTER,
+        source=Judgment.Source.REVIEW,
+    )
+    seal_batch(batch=week)
+    assert create_snapshot(batches=[week]).rows == 0
+    (row,) = lines_of(home, create_snapshot(batches=[week], aggregation=AggregationRule.ADJUDICATED))
+    assert (row.chosen, row.grade) == (pair.response_b.text, Grade.SLIGHTLY_BETTER)
