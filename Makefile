@@ -12,7 +12,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test loop bench-tree bench-page lint format messages setup setup-test clean
+.PHONY: help demo test loop bench-tree bench-page bench-next bench-crowd lint format messages setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ test: .venv/.test ## Run every check: lint, types, contracts, tests on SQLite an
 	@echo "== Tests on the embedded default (SQLite, broker of files)"
 	@$(BIN)/python -m pytest -n 3 --dist loadscope -q
 	@echo "== Tests on PostgreSQL and Redis"
-	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 3 --dist loadscope -q --database -m "loop or not (e2e or process)"
+	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 3 --dist loadscope -q --database -m "loop or crowd or not (e2e or process)"
 
 loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FORMAT=… SEED=0)
 	@if [ -f $(LOOP_HOME)/summary.json ]; then rm -rf $(LOOP_HOME); fi
@@ -41,6 +41,14 @@ bench-tree: .venv/.demo ## Measure the token tree against separate rows (DATA=an
 
 bench-page: .venv/.test ## Measure the annotator's page in a real browser against a real server
 	@$(BIN)/python -m bench.page
+
+bench-next: .venv/.test ## Measure what the next pair costs, from 1,000 to 1,000,000 comparisons, on both databases
+	@$(BIN)/python -m bench.next_pair
+	@$(BIN)/python -m tests.servers $(BIN)/python -m bench.next_pair
+
+bench-crowd: .venv/.test ## 200 annotators on PostgreSQL and 20 on SQLite, their servers killed (half an hour)
+	@$(BIN)/python -m bench.crowd --annotators 20 --comparisons 2000
+	@$(BIN)/python -m tests.servers $(BIN)/python -m bench.crowd
 
 lint: .venv/.test ## Ruff, mypy --strict, import contracts, migrations, docker-compose.yml
 	@echo "== ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check -q .

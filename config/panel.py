@@ -18,7 +18,15 @@ from unfold.sites import UnfoldAdminSite
 from annotation.models import Role, User
 
 # What reviewers come for, and the words that its lists load; each page asks for its own role besides.
-REVIEWING = ("index", "jsi18n", "annotation_pass_", "annotation_guidelinereport_")
+REVIEWING = (
+    "index",
+    "jsi18n",
+    "annotation_pass_",
+    "annotation_guidelinereport_",
+    "annotation_attempt_",
+    "annotation_review_",
+    "rewardmodel_pairscore_changelist",
+)
 
 
 class PanelSite(UnfoldAdminSite):

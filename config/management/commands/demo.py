@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import Batch, Role
 from annotation.queries import batch_progress, open_batch
-from annotation.services import batches, guidelines, people, pool
+from annotation.services import batches, default_steps, guidelines, people, pool
 from training.core.spec import RunKind
 from training.core.states import RUN_ENDED, RunState
 from training.launchers.children import Child, Children, clock_worker, run_worker
@@ -78,6 +78,7 @@ class Command(BaseCommand):
         """Guidelines, prompts, the first policy and a first week with pairs to rate; only what is missing."""
         guidelines.install_default_guidelines()
         pool.install_default_prompts()
+        default_steps.install_default_steps()
         run = start.start_import_policy(name="V0", params={"source": model}, key="demo/import_policy")
         self._wait(run, f"Preparing the model {model}")
         policy = PolicyVersion.objects.get(run=str(run.uid))
