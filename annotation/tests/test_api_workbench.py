@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -142,6 +143,15 @@ def test_a_stranger_gets_a_problem_and_no_redirect(db: None, client: Client, pat
     assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
     assert answer.json()["code"] == "signed-out"
     assert answer["WWW-Authenticate"] == "Session"
+
+
+def test_a_late_signed_out_answer_does_not_undo_a_new_sign_in(ada: User, as_user: AsUser) -> None:
+    client = as_user(ada)
+    client.session.delete()
+    answer = client.get(NEXT)
+    assert answer.status_code == 401
+    # The browser may have got a new cookie in another tab since this was asked.
+    assert settings.SESSION_COOKIE_NAME not in answer.cookies
 
 
 def test_otto_whose_account_is_switched_off_is_a_stranger(otto: User, as_user: AsUser) -> None:

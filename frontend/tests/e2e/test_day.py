@@ -53,6 +53,13 @@ def test_fifty_pairs_by_keyboard_alone_twenty_of_them_offline(
     assert Judgment.objects.count() == 50
 
 
+def test_the_stock_of_one_at_work_grows_in_a_pause_too(bench: Bench, pairs: Pairs, ada: User) -> None:
+    pairs(250)
+    page = bench()
+    submit(page, "1")
+    eventually(lambda: ada.leases.filter(judged=False).count() >= 20, page)
+
+
 def test_two_tabs_never_count_a_pair_twice(bench: Bench, pairs: Pairs, context: BrowserContext) -> None:
     pairs(12)
     first = bench()

@@ -215,7 +215,7 @@ def test_an_earlier_judgment_is_opened_again_and_replaced(bench: Bench, pairs: P
     eventually(lambda: Judgment.objects.count() == 3, page)
     assert effective(2)()
     assert Judgment.objects.get(supersedes=earlier).choice != earlier.choice
-    assert page.inner_text("#count").startswith("2 today")
+    eventually(lambda: page.inner_text("#count").startswith("2 today"), page)
 
 
 def test_time_without_a_sign_of_life_does_not_count(bench: Bench, pairs: Pairs) -> None:

@@ -113,6 +113,7 @@ function receive({ items, day, guidelines }, unsent) {
   stock = day?.stock ?? stock;
   if (day?.paused) [ahead, current] = [[], null];
   whenIdle(() => ahead.slice(0, READY).forEach(view.prepare));
+  if (items.length && past.length) whenIdle(ask); // the stock of one at work grows in a pause too
   if (current || bench.writing) return;
   if (ahead.length) advance();
   else rest(day);
