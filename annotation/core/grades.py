@@ -59,11 +59,12 @@ class SafetyLabel(StrEnum):
 
 
 class MarginTable(StrEnum):
-    """Named columns of Table 27."""
+    """Named columns of Table 27, or none of them."""
 
     NONE = "none"
     SMALL = "small"
     LARGE = "large"
+    OWN = "own"  # the numbers that a snapshot's recipe gives
 
 
 MARGINS: Final = MappingProxyType(

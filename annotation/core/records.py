@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict
 
-from annotation.core.grades import Focus, Grade, SafetyLabel
+from annotation.core.grades import Focus, Grade, MarginTable, SafetyLabel, margin_of
 
 SCHEMA_VERSION = 1
 
@@ -53,6 +53,10 @@ class PreferenceRecord:
     def to_line(self) -> str:
         """One canonical JSON line: sorted keys, no blanks, so that equal rows are equal bytes."""
         return canonical_json(asdict(self)) + "\n"
+
+    def margin_under(self, table: MarginTable) -> float:
+        """The m(r) under a table, whatever the row was written with; under OWN it is what the row says."""
+        return self.margin if table is MarginTable.OWN else margin_of(self.grade, table)
 
     @classmethod
     def from_line(cls, line: str) -> PreferenceRecord:

@@ -27,6 +27,34 @@ class ComparisonState(StrEnum):
     WITHDRAWN = "withdrawn"  # skipped or flagged by people; not given to others, not exported
 
 
+class SnapshotState(StrEnum):
+    """One version of a dataset."""
+
+    WAITING = "waiting"  # asked for; nothing of it is on any disk
+    WRITING = "writing"  # a process has claimed it and says so again and again
+    READY = "ready"  # its files are in place and never change
+    FAILED = "failed"  # could not be written; `error` says why, nothing of it is left
+    WITHDRAWN = "withdrawn"  # replaced by a version without some of its rows; its files are not given out
+
+
+class DeliveryState(StrEnum):
+    """One event on its way to one address."""
+
+    WAITING = "waiting"  # is sent when it is due
+    DELIVERED = "delivered"  # was answered with 2xx
+    FAILED = "failed"  # given up
+
+
+SNAPSHOT_MOVES: Final[Mapping[SnapshotState, frozenset[SnapshotState]]] = MappingProxyType(
+    {
+        SnapshotState.WAITING: frozenset({SnapshotState.WRITING, SnapshotState.FAILED}),
+        # A writer that fell silent gives its claim to another: back to waiting.
+        SnapshotState.WRITING: frozenset({SnapshotState.READY, SnapshotState.FAILED, SnapshotState.WAITING}),
+        SnapshotState.READY: frozenset({SnapshotState.WITHDRAWN}),
+        SnapshotState.FAILED: frozenset({SnapshotState.WAITING}),
+        SnapshotState.WITHDRAWN: frozenset(),
+    }
+)
 BATCH_MOVES: Final[Mapping[BatchState, frozenset[BatchState]]] = MappingProxyType(
     {
         BatchState.PLANNED: frozenset({BatchState.OPEN}),

@@ -19,9 +19,12 @@ from annotation.models.qualification import (
 )
 from annotation.models.reports import GuidelineReport
 from annotation.models.reviews import Decision, Review
-from annotation.models.snapshots import Snapshot
+from annotation.models.snapshots import Snapshot, SnapshotFile
+from annotation.models.tokens import AccessToken, IdempotentRequest
+from annotation.models.webhooks import Webhook, WebhookDelivery
 
 __all__ = [
+    "AccessToken",
     "Attempt",
     "AttemptAnswer",
     "AttemptState",
@@ -37,6 +40,7 @@ __all__ = [
     "Guideline",
     "GuidelineReading",
     "GuidelineReport",
+    "IdempotentRequest",
     "Invitation",
     "Judgment",
     "Lease",
@@ -49,7 +53,10 @@ __all__ = [
     "Review",
     "Role",
     "Snapshot",
+    "SnapshotFile",
     "StepKind",
     "User",
+    "Webhook",
+    "WebhookDelivery",
     "Worklist",
 ]

@@ -37,6 +37,9 @@ class User(AbstractUser):
     imported = models.BooleanField(
         default=False, help_text="Stands for an annotator of an imported file; cannot sign in."
     )
+    is_service = models.BooleanField(
+        default=False, help_text="Stands for a program; cannot sign in, acts by access tokens alone."
+    )
     safety_consent_at = models.DateTimeField(
         null=True, blank=True, help_text="When this person agreed to see safety pairs; empty: gets none."
     )

@@ -1,50 +1,71 @@
-"""Freezing judgments into a file that is named by its content."""
+"""Asking for snapshots: of a recipe, in further formats, again, or without some of their rows.
+
+What is asked for is a row, and a worker writes it (annotation.services.snapshot_writing). The broker is told once the
+transaction is in; should it forget, the sweep tells it again.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Collection, Sequence
+from typing import Final
 
+import structlog
+from celery import current_app
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from annotation.core.aggregate import AggregationRule, Outcome, outcomes
-from annotation.core.dawid_skene import posteriors_of
-from annotation.core.grades import Choice, Focus, MarginTable, margin_of
-from annotation.core.records import SCHEMA_VERSION, PreferenceRecord
-from annotation.core.states import BatchState
-from annotation.errors import ConflictError
-from annotation.models import Batch, Comparison, Judgment, Prompt, Snapshot, User
-from annotation.queries import judged_comparisons
+from annotation.core.aggregate import AggregationRule
+from annotation.core.events import Event
+from annotation.core.grades import MarginTable
+from annotation.core.recipe import Recipe
+from annotation.core.states import BatchState, SnapshotState
+from annotation.errors import ConflictError, InvalidRecipeError, WithdrawnError
+from annotation.models import Batch, Prompt, Snapshot, User
 from annotation.services.audit import record
-from annotation.votes import vote_of
+from annotation.services.snapshot_formats import check_formats, write_formats
+from annotation.services.snapshot_writing import release_silent, told_of, write_snapshot
+from annotation.services.webhooks import announce
+from annotation.snapshots import forgotten, withdrawn_words
+
+__all__ = [
+    "add_formats",
+    "create_snapshot",
+    "request_snapshot",
+    "retry_snapshot",
+    "sweep_snapshots",
+    "tend_snapshot",
+    "withdraw_rows",
+    "write_snapshot",
+]
+
+log = structlog.get_logger(__name__)
+
+STANDING: Final = (SnapshotState.WAITING, SnapshotState.WRITING, SnapshotState.READY)
+UNWRITTEN: Final = (SnapshotState.WAITING, SnapshotState.WRITING)
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """What becomes rows, and how."""
+def request_snapshot(
+    *, recipe: Recipe, name: str = "", formats: Collection[str] = (), by: User | None = None
+) -> Snapshot:
+    """A snapshot that will be written, or the one there is: the same recipe is written once.
 
-    batches: Sequence[Batch]
-    margin_table: MarginTable
-    aggregation: AggregationRule
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The file that came of it."""
-
-    name: str
-    digest: str
-    rows: int
-    counts: dict[str, int]
+    Raises:
+        InvalidRecipeError: a week, person, prompt or format that is not there; `errors` names the fields.
+        ConflictError: a week is not sealed, none is, or the name belongs to something else.
+        WithdrawnError: what is asked for was withdrawn.
+    """
+    batches = _sealed(recipe)
+    resolved = recipe.resolved(batch.number for batch in batches)
+    check_people_and_prompts(resolved.without_annotators, resolved.without_prompts)
+    wanted = check_formats(formats)
+    with transaction.atomic():
+        known = _known(resolved)
+        if known is None:
+            known = _add(resolved, batches, name or _free_name(batches, resolved), wanted, by)
+        elif set(wanted) - set(known.formats):
+            _want(known, wanted, by)
+    return known
 
 
 def create_snapshot(
@@ -55,148 +76,244 @@ def create_snapshot(
     aggregation: AggregationRule = AggregationRule.MAJORITY,
     by: User | None = None,
 ) -> Snapshot:
-    """Write the sealed batches as JSON lines with a manifest, and register the file.
-
-    Several judgments of a pair become rows as `aggregation` says. Rows stand in the order of their keys, so
-    equal data are equal bytes. Written beside its place and renamed,
-    so a process killed half-way leaves nothing that looks like a snapshot. The same content again returns the
-    existing snapshot.
+    """Ask for a snapshot of sealed weeks and write it here and now; where another process writes it, wait.
 
     Raises:
-        ConflictError: a batch is not sealed, or the name belongs to other content.
+        ConflictError: a week is not sealed, the name belongs to something else, or it could not be written.
     """
-    if unsealed := [b.name for b in batches if b.state != BatchState.SEALED]:
-        raise ConflictError(
-            f"Seal {', '.join(unsealed)} first: a snapshot holds only what no longer changes."
-        )
-    recipe = _Recipe(batches, margin_table, aggregation)
-    root = settings.MARGIN_HOME / "snapshots"
-    root.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
-    try:
-        counts = Counter[str]()
-        digest, rows = _write_lines(draft / "data.jsonl", _records(recipe, counts))
-        name = name or f"{batches[-1].name[:60]} {margin_table} {digest[:8]}"
-        written = _Written(name, digest, rows, dict(sorted(counts.items())))
-        manifest = _manifest(recipe, written)
-        (draft / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        place = root / digest[:32]
-        if not place.exists():
-            draft.replace(place)
-        return _register(recipe, written, place, by)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    numbers = tuple(batch.number for batch in batches)
+    recipe = Recipe(batches=numbers, margin_table=margin_table, aggregation=aggregation)
+    snapshot = request_snapshot(recipe=recipe, name=name, by=by)
+    while snapshot.state in UNWRITTEN:
+        snapshot = write_snapshot(snapshot=snapshot)
+        if snapshot.state in UNWRITTEN:
+            time.sleep(0.2)
+            release_silent()
+    if snapshot.state == SnapshotState.FAILED:
+        raise ConflictError(snapshot.error)
+    return snapshot
 
 
-def _write_lines(path: Path, records: Iterable[PreferenceRecord]) -> tuple[str, int]:
-    digest = hashlib.sha256()
-    rows = 0
-    with path.open("wb") as file:
-        for record in records:
-            line = record.to_line().encode()
-            digest.update(line)
-            file.write(line)
-            rows += 1
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest(), rows
+def add_formats(*, snapshot: Snapshot, formats: Collection[str], by: User | None) -> Snapshot:
+    """Ask for further formats of the same rows; those that are there, or asked for already, stay as they are.
+
+    Raises:
+        InvalidRecipeError: no such format.
+        ConflictError, WithdrawnError: the snapshot failed, or was withdrawn.
+    """
+    wanted = check_formats(formats)
+    with transaction.atomic():
+        row = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
+        if row.state == SnapshotState.WITHDRAWN:
+            raise WithdrawnError(withdrawn_words(row))
+        if row.state == SnapshotState.FAILED:
+            raise ConflictError(f"{row} could not be written: {row.error}")
+        if set(wanted) - set(row.formats):
+            _want(row, wanted, by)
+    return row
 
 
-def _records(recipe: _Recipe, counts: Counter[str]) -> Iterator[PreferenceRecord]:
-    """Aggregated comparisons in the order of their keys; `counts` is filled on the way."""
-    posteriors = _posteriors(recipe)
-    for comparison in judged_comparisons(recipe.batches).iterator(chunk_size=500):
-        if comparison.dialogue.prompt.split == Prompt.Split.NEITHER:
-            counts["left out: resembles prompts of both sides"] += 1
-            continue
-        votes = [vote_of(judgment) for judgment in comparison.judgments.all()]
-        found = outcomes(recipe.aggregation, votes, posterior=posteriors.get(comparison.pk))
-        if not found:
-            counts["left out: people disagree"] += 1
-        for number, outcome in enumerate(found):
-            row = _row(comparison, outcome, recipe, number)
-            _count(row, counts)
-            yield row
+def retry_snapshot(*, snapshot: Snapshot, by: User | None) -> Snapshot:
+    """Write a snapshot that failed again.
+
+    Raises:
+        ConflictError: it did not fail.
+    """
+    with transaction.atomic():
+        failed = Snapshot.objects.filter(pk=snapshot.pk, state=SnapshotState.FAILED)
+        if not failed.update(state=SnapshotState.WAITING, attempt=0, error=""):
+            raise ConflictError(f"{snapshot} did not fail: there is nothing to try again.")
+        snapshot.refresh_from_db()
+        record("snapshot.retried", snapshot, by=by)
+        _announce_on_commit(snapshot)
+    return snapshot
 
 
-def _posteriors(recipe: _Recipe) -> dict[int, float]:
-    """By comparison the probability that A is better, where the rule asks for it: a first pass over all votes."""
-    if recipe.aggregation is not AggregationRule.DAWID_SKENE:
-        return {}
-    votes = Judgment.objects.counting().filter(comparison__batch__in=recipe.batches)
-    return posteriors_of(votes.values_list("comparison_id", "annotator_id", "choice").iterator())
+def withdraw_rows(
+    *,
+    snapshot: Snapshot,
+    annotators: Collection[str] = (),
+    prompts: Collection[str] = (),
+    reason: str,
+    by: User | None,
+) -> Snapshot:
+    """A new version without what these people (by pseudonym) said and without these prompts (by key).
+
+    From this moment the old version's files are not given out any more; the new one is written by a worker.
+
+    Raises:
+        InvalidRecipeError: nobody and nothing is named, or no reason, or a person or prompt that is not there.
+        ConflictError: the snapshot is not ready, or holds nothing of them by its recipe.
+        WithdrawnError: it was withdrawn already.
+    """
+    if not reason.strip():
+        raise _wrong("reason", "Say why: the new version and its card carry it.")
+    if not annotators and not prompts:
+        raise _wrong("annotators", "Name whose judgments or which prompts are to go.")
+    check_people_and_prompts(annotators, prompts)
+    with transaction.atomic():
+        old = Snapshot.objects.select_for_update().get(pk=snapshot.pk)
+        if old.state == SnapshotState.WITHDRAWN:
+            raise WithdrawnError(withdrawn_words(old))
+        if old.state != SnapshotState.READY:
+            raise ConflictError(f"{old} is {old.state}. Rows can be withdrawn once it is ready.")
+        return _replace(old, annotators, prompts, " ".join(reason.split()), by)
 
 
-def _count(row: PreferenceRecord, counts: Counter[str]) -> None:
-    counts.update(
-        (
-            f"split: {row.split}",
-            f"focus: {row.focus}",
-            f"grade: {row.grade or 'none'}",
-            f"safety: {row.safety or 'none'}",
-        )
+def _replace(
+    old: Snapshot, annotators: Collection[str], prompts: Collection[str], reason: str, by: User | None
+) -> Snapshot:
+    batches = list(old.batches.all())
+    # One written before recipes were kept.
+    before = Recipe.model_validate(
+        old.recipe or {"margin_table": old.margin_table, "aggregation": old.aggregation}
+    ).resolved(batch.number for batch in batches)
+    recipe = before.without(annotators=annotators, prompts=prompts)
+    if recipe == before:
+        raise ConflictError(f"{old} leaves all of them out already. Nothing was changed.")
+    Snapshot.objects.filter(pk=old.pk, state=SnapshotState.READY).update(state=SnapshotState.WITHDRAWN)
+    new = _add(recipe, batches, old.name, old.formats, by, parent=old, reason=reason)
+    record("snapshot.withdrawn", old, by=by, reason=reason, version=new.version)
+    announce(Event.SNAPSHOT_WITHDRAWN, {**told_of(old), "replaced_by": new.pk})
+    return new
+
+
+def tend_snapshot(*, pk: int) -> None:
+    """Do what waits for a snapshot: its writing, its further formats. What another process does is left to it."""
+    snapshot = Snapshot.objects.filter(pk=pk).first()
+    if snapshot is not None and snapshot.state == SnapshotState.WAITING:
+        snapshot = write_snapshot(snapshot=snapshot)
+    if snapshot is not None and snapshot.state == SnapshotState.READY:
+        write_formats(snapshot=snapshot)
+
+
+def sweep_snapshots() -> dict[str, int]:
+    """Find rows whose writers fell silent and messages that were lost; put both right."""
+    found = {"silent": release_silent(), "announced": 0}
+    for pk in forgotten():
+        _announce(pk)
+        found["announced"] += 1
+    return found
+
+
+def check_people_and_prompts(annotators: Collection[str], prompts: Collection[str]) -> None:
+    """
+    Raises:
+        InvalidRecipeError: one that is not there.
+    """
+    found: tuple[tuple[str, Collection[str], set[str]], ...] = (
+        ("annotators", annotators, _present(User, "pseudonym", annotators)),
+        ("prompts", prompts, _present(Prompt, "key", prompts)),
     )
+    errors: list[dict[str, object]] = [
+        {"field": field, "reason": f"There is no {word!r}."}
+        for field, asked, there in found
+        for word in sorted(set(asked) - there)
+    ]
+    if errors:
+        listed = ", ".join(str(error["reason"]) for error in errors[:5])
+        raise InvalidRecipeError(f"Nothing was written. {listed}", errors=errors)
 
 
-def _row(comparison: Comparison, outcome: Outcome, recipe: _Recipe, number: int) -> PreferenceRecord:
-    pair = (comparison.response_a, comparison.response_b)
-    chosen, rejected = pair if outcome.choice is Choice.A else pair[::-1]
-    prompt = comparison.dialogue.prompt
-    # Where a comparison may have several rows, each has a name of its own.
-    suffix = f".{number}" if recipe.aggregation is AggregationRule.EACH else ""
-    return PreferenceRecord(
-        id=comparison.key + suffix,
-        prompt=prompt.key,
-        dialogue=comparison.dialogue.key,
-        batch=comparison.batch.name,
-        focus=Focus(comparison.focus),
-        split="test" if prompt.split == Prompt.Split.TEST else "train",
-        messages=tuple(comparison.dialogue.messages),
-        chosen=chosen.text,
-        rejected=rejected.text,
-        grade=outcome.grade,
-        margin=margin_of(outcome.grade, recipe.margin_table),
-        safety=outcome.safety,
-        judgments=outcome.judgments,
-        weight=outcome.weight,
-        chosen_policy=chosen.policy,
-        rejected_policy=rejected.policy,
-    )
+def _present(model: type[User | Prompt], column: str, words: Collection[str]) -> set[str]:
+    if not words:
+        return set()
+    return set(model._default_manager.filter(**{f"{column}__in": words}).values_list(column, flat=True))
 
 
-def _manifest(recipe: _Recipe, written: _Written) -> dict[str, Any]:
-    return {
-        "kind": "snapshot",
-        "schema": SCHEMA_VERSION,
-        "name": written.name,
-        "sha256": written.digest,
-        "rows": written.rows,
-        "batches": [batch.name for batch in recipe.batches],
-        "aggregation": recipe.aggregation,
-        "margin_table": recipe.margin_table,
-        "counts": written.counts,
-        "code_version": settings.VERSION,
-    }
+def _sealed(recipe: Recipe) -> list[Batch]:
+    """The weeks of a recipe, in order."""
+    rows = Batch.objects.order_by("number")
+    if recipe.batches:
+        found = list(rows.filter(number__in=recipe.batches))
+        if missing := sorted(set(recipe.batches) - {batch.number for batch in found}):
+            raise _wrong("batches", f"There is no week {', '.join(map(str, missing))}.")
+        if unsealed := [batch.name for batch in found if batch.state != BatchState.SEALED]:
+            raise ConflictError(
+                f"Seal {', '.join(unsealed)} first: a snapshot holds only what no longer changes."
+            )
+        return found
+    sealed = rows.filter(state=BatchState.SEALED)
+    if recipe.up_to is not None:
+        sealed = sealed.filter(number__lte=recipe.up_to)
+    if not (found := list(sealed)):
+        raise ConflictError("No such week is sealed yet: a snapshot holds only what no longer changes.")
+    return found
 
 
-def _register(recipe: _Recipe, written: _Written, place: Path, by: User | None) -> Snapshot:
-    if (known := Snapshot.objects.filter(sha256=written.digest).first()) is not None:
+def _known(recipe: Recipe) -> Snapshot | None:
+    """The snapshot of the same recipe. Categories of prompts are set by people at any time, so a recipe that asks for
+    some may give other rows the next time."""
+    rows = Snapshot.objects.filter(recipe=recipe.to_json(), parent=None)
+    if recipe.categories:
+        rows = rows.filter(state__in=UNWRITTEN)
+    if (known := rows.filter(state__in=STANDING).order_by("pk").first()) is not None:
         return known
+    withdrawn = rows.filter(state=SnapshotState.WITHDRAWN).first()
+    if withdrawn is not None:
+        raise WithdrawnError(withdrawn_words(withdrawn))
+    return None
+
+
+def _add(
+    recipe: Recipe,
+    batches: Sequence[Batch],
+    name: str,
+    formats: Sequence[str],
+    by: User | None,
+    parent: Snapshot | None = None,
+    reason: str = "",
+) -> Snapshot:
     try:
         with transaction.atomic():
             snapshot = Snapshot.objects.create(
-                name=written.name,
-                sha256=written.digest,
+                name=name,
+                version=1 if parent is None else parent.version + 1,
+                parent=parent,
+                reason=reason,
+                recipe=recipe.to_json(),
                 margin_table=recipe.margin_table,
                 aggregation=recipe.aggregation,
-                rows=written.rows,
-                counts=written.counts,
-                path=str(place.relative_to(settings.MARGIN_HOME)),
+                formats=list(formats),
+                by=by,
             )
-            snapshot.batches.set(recipe.batches)
-            record("snapshot.written", snapshot, by=by, sha256=written.digest, rows=written.rows)
-            return snapshot
     except IntegrityError:
-        if (known := Snapshot.objects.filter(sha256=written.digest).first()) is not None:
-            return known
-        raise ConflictError(f"Another snapshot is named {written.name!r}. Choose another name.") from None
+        raise ConflictError(f"Another snapshot is named {name!r}. Choose another name.") from None
+    snapshot.batches.set(batches)
+    record("snapshot.asked", snapshot, by=by, recipe=recipe.to_json())
+    _announce_on_commit(snapshot)
+    return snapshot
+
+
+def _want(snapshot: Snapshot, formats: Sequence[str], by: User | None) -> None:
+    snapshot.formats = sorted({*snapshot.formats, *formats})
+    Snapshot.objects.filter(pk=snapshot.pk).update(formats=snapshot.formats, error="")
+    record("snapshot.formats_asked", snapshot, by=by, formats=list(formats))
+    _announce_on_commit(snapshot)
+
+
+def _free_name(batches: Sequence[Batch], recipe: Recipe) -> str:
+    """By its last week and its margins, with a number behind it where that is taken."""
+    base = f"{batches[-1].name[:60]} {recipe.margin_table}"
+    taken = set(Snapshot.objects.filter(name__startswith=base).values_list("name", flat=True))
+    return next(
+        name for n in range(1, len(taken) + 2) if (name := base if n == 1 else f"{base} {n}") not in taken
+    )
+
+
+def _announce_on_commit(snapshot: Snapshot) -> None:
+    pk = snapshot.pk
+    transaction.on_commit(lambda: _announce(pk))
+
+
+def _announce(pk: int) -> None:
+    """Tell workers that a snapshot waits. A broker that cannot be reached is logged; the sweep announces again."""
+    try:
+        name = "annotation.tasks.write_snapshot"
+        current_app.send_task(name, args=[pk], retry=False, expires=2 * settings.SNAPSHOT_SILENCE)
+    except Exception:
+        log.warning("snapshot not announced", snapshot=pk, exc_info=True)
+
+
+def _wrong(field: str, reason: str) -> InvalidRecipeError:
+    return InvalidRecipeError(f"Nothing was written. {reason}", errors=[{"field": field, "reason": reason}])

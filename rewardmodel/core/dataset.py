@@ -5,14 +5,14 @@ Knows records, splits, lengths and labels. Must not know models, losses or how p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
 from annotation.core.grades import SafetyLabel
 from annotation.core.records import PreferenceRecord
-from rewardmodel.core.files import read_manifest, sha256_of
+from rewardmodel.core.files import ManifestError, read_manifest, sha256_of
 from rewardmodel.core.mixture import mix
 from rewardmodel.core.report import Reporter, RunFailedError
 from rewardmodel.core.rows import Pair, RowEncoder
@@ -37,6 +37,10 @@ class Dataset:
     mixture: dict[str, int]
 
 
+LINES: Final = ("data/train.jsonl", "data/test.jsonl")
+OLD_LINES: Final = "data.jsonl"  # of a snapshot that was written as one file, whose hash is the snapshot's
+
+
 def read_snapshot(directory: Path) -> tuple[list[PreferenceRecord], dict[str, str]]:
     """Records of a snapshot, both splits, and its name and hash.
 
@@ -45,14 +49,31 @@ def read_snapshot(directory: Path) -> tuple[list[PreferenceRecord], dict[str, st
     """
     try:
         manifest = read_manifest(directory)
-        sha256 = sha256_of(directory / "data.jsonl")
+        hashes = _hashes(manifest)
+        found = {path: sha256_of(directory / path) for path in hashes}
     except (OSError, ValueError) as error:
         raise RunFailedError(f"The snapshot cannot be read: {error}.") from error
-    if sha256 != manifest.get("sha256"):
+    if found != hashes:
         raise RunFailedError("The snapshot's data is not what its manifest says. Make the snapshot again.")
-    with (directory / "data.jsonl").open(encoding="utf-8") as lines:
-        records = [PreferenceRecord.from_line(line) for line in lines]
-    return records, {"name": str(manifest["name"]), "sha256": sha256}
+    records = [record for path in hashes for record in _records(directory / path)]
+    return records, {"name": str(manifest["name"]), "sha256": str(manifest["sha256"])}
+
+
+def _hashes(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """The hash that each file of lines should have."""
+    files = manifest.get("files")
+    if files is None:
+        return {OLD_LINES: str(manifest.get("sha256"))}
+    try:
+        return {path: str(files[path]["sha256"]) for path in LINES}
+    except (KeyError, TypeError):
+        raise ManifestError("its manifest does not list the files of both splits") from None
+
+
+def _records(path: Path) -> Iterator[PreferenceRecord]:
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            yield PreferenceRecord.from_line(line)
 
 
 def encode_dataset(
