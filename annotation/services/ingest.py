@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from annotation.core.allocation import place_of
-from annotation.core.formats.base import BadRow, ImportedJudgment, ImportedResponse, Tie
+from annotation.core.formats.base import Abstention, ImportedJudgment, ImportedResponse, Item, Tie
 from annotation.core.grades import Choice, Focus
 from annotation.core.leaks import distinctive, names_its_model
 from annotation.core.records import Message, content_key, dialogue_key, prompt_key
@@ -23,6 +23,7 @@ from annotation.services.duplicates import insert_prompts
 from annotation.services.locks import share_batch
 
 CHUNK = 500
+KEPT = 1000  # bad rows that a report lists; the others it counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +56,22 @@ class NewPair:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did; `bad_rows` holds {"line", "reason"} of each row that was left out."""
+    """What an import did; `bad_rows` holds {"line", "reason"} of the first bad rows, `bad_n` counts all."""
 
     judgments: int = 0
     comparisons: int = 0
     already: int = 0  # stored by an earlier import
     repeated: int = 0  # the same annotator on the same pair again within the file; the first counts
     ties: int = 0
+    abstained: int = 0  # asked and gave no vote, or nobody was asked
+    margins_lost: int = 0  # judgments whose margin is no grade, and so have none
+    bad_n: int = 0
     bad_rows: list[dict[str, object]] = field(default_factory=list)
+
+    def refuse(self, line: int, reason: str) -> None:
+        self.bad_n += 1
+        if len(self.bad_rows) < KEPT:
+            self.bad_rows.append({"line": line, "reason": reason})
 
 
 @transaction.atomic
@@ -83,14 +92,14 @@ def ingest_pairs(*, batch: Batch, pairs: Iterable[NewPair]) -> int:
 
 @transaction.atomic
 def ingest_judgments(
-    *, batch: Batch, items: Iterable[ImportedJudgment | Tie | BadRow], origin: str, skip_invalid: bool = False
+    *, batch: Batch, items: Iterable[Item], origin: str, skip_invalid: bool = False
 ) -> ImportReport:
     """Take a read file into a batch: all of it, or nothing.
 
     `origin` names the file's form and prefixes its annotators, who become accounts that cannot sign in.
 
     Raises:
-        InvalidImportError: there are bad rows and `skip_invalid` is off; carries every one of them.
+        InvalidImportError: there are bad rows and `skip_invalid` is off; carries the first of them.
         BatchSealedError: the batch takes nothing more.
     """
     _check_open(batch)
@@ -98,27 +107,32 @@ def ingest_judgments(
     good = _count(items, report)
     people: dict[str, User] = {}
     while chunk := list(islice(good, CHUNK)):
-        if not report.bad_rows or skip_invalid:
+        if not report.bad_n or skip_invalid:
             _ingest_chunk(batch, chunk, origin, people, report)
-    if report.bad_rows and not skip_invalid:
-        raise InvalidImportError(
-            f"{len(report.bad_rows)} rows cannot be imported, so nothing was. Mend them, or leave them out with "
-            "--skip-invalid.",
-            errors=report.bad_rows,
-        )
+    if report.bad_n and not skip_invalid:
+        raise refusal(report)
     return report
 
 
-def _count(
-    items: Iterable[ImportedJudgment | Tie | BadRow], report: ImportReport
-) -> Iterable[ImportedJudgment]:
+def refusal(report: ImportReport) -> InvalidImportError:
+    """What is said of a file with bad rows."""
+    rows = "1 row" if report.bad_n == 1 else f"{report.bad_n:,} rows"
+    return InvalidImportError(
+        f"{rows} cannot be imported, so nothing was. Mend them, or leave them out with skip_invalid.",
+        errors=report.bad_rows,
+    )
+
+
+def _count(items: Iterable[Item], report: ImportReport) -> Iterable[ImportedJudgment]:
     for item in items:
         if isinstance(item, ImportedJudgment):
             yield item
         elif isinstance(item, Tie):
             report.ties += 1
+        elif isinstance(item, Abstention):
+            report.abstained += 1
         else:
-            report.bad_rows.append({"line": item.line, "reason": item.reason})
+            report.refuse(item.line, item.reason)
 
 
 def _check_open(batch: Batch) -> Batch:
@@ -242,6 +256,7 @@ def _ingest_chunk(
     }
     fresh: dict[UUID, Judgment] = {}
     for row, draft in zip(chunk, drafts, strict=True):
+        report.margins_lost += row.margin_lost
         judgment = _judgment(row, draft, comparisons[draft.key][0], _person(people, origin, row.annotator))
         report.repeated += judgment.uid in fresh
         fresh.setdefault(judgment.uid, judgment)
@@ -266,7 +281,7 @@ def _imported(response: ImportedResponse) -> NewResponse:
 
 def _judgment(row: ImportedJudgment, draft: _Draft, comparison_id: int, person: User) -> Judgment:
     return Judgment(
-        uid=UUID(hex=content_key("judgment", draft.key, person.username)),
+        uid=UUID(hex=content_key("judgment", draft.key, _hidden_name(person))),
         comparison_id=comparison_id,
         annotator=person,
         focus=row.focus,
@@ -278,13 +293,22 @@ def _judgment(row: ImportedJudgment, draft: _Draft, comparison_id: int, person: 
     )
 
 
+def _hidden_name(person: User) -> str:
+    """What names a person in the ids of their judgments, which are published: the pseudonym, which is drawn by lot and
+    cannot be worked out from the file. Accounts of earlier versions had one that could, and ids made from the user
+    name; they keep both, so that the same file again still adds nothing."""
+    return person.username if person.pseudonym == earlier_pseudonym(person.username) else person.pseudonym
+
+
+def earlier_pseudonym(username: str) -> str:
+    return f"annotator-{content_key('annotator', username)[:10]}"
+
+
 def _person(people: dict[str, User], origin: str, annotator: str) -> User:
-    """The account that stands for an imported annotator."""
+    """The account that stands for an imported annotator. Its pseudonym is drawn when it is made, as anybody's is."""
     username = f"{origin}:{annotator}"[:150]
     if username not in people:
-        pseudonym = f"annotator-{content_key('annotator', username)[:10]}"
         defaults = {
-            "pseudonym": pseudonym,
             "imported": True,
             "is_active": False,
             "role": Role.ANNOTATOR,

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from annotation.core.formats.base import BadRow, ImportedJudgment, Tie
+from annotation.core.formats.base import BadRow, ImportedJudgment, Item
 from annotation.core.formats.registry import read
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-
-Item = ImportedJudgment | Tie | BadRow
 
 
 def read_json(form: str, *rows: Any, ties: Literal["skip", "unsure"] = "skip") -> list[Item]:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.core.formats.base import MAX_TURNS, BadRow, ImportedJudgment, Tie
+from annotation.core.formats.base import MAX_TURNS, Abstention, BadRow, ImportedJudgment, Tie
+from annotation.core.formats.mappings import FieldMapping, FocusMapping, Side
 from annotation.core.formats.registry import FORMATS, read
 from annotation.core.grades import Choice, Grade
 from annotation.tests.format_rows import chosen, judgment, other, read_json, reason
@@ -50,7 +51,7 @@ def test_a_bad_row_does_not_stop_the_file() -> None:
 
 
 def test_an_unknown_format_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="no import format 'csv': use one of native, hh-rlhf"):
+    with pytest.raises(ValueError, match="no import format 'csv': use one of native, snapshot"):
         read([], form="csv")
 
 
@@ -161,6 +162,11 @@ JSON_VALUES = st.recursive(
     max_leaves=12,
 )
 MESSAGE = {"role": "prompter", "text": "Hi", "replies": [{"role": "assistant", "text": "Hello", "rank": 0}]}
+ASKED = {"role": "user", "content": "x"}
+TOLD = {"role": "assistant", "content": "y"}
+CHOSEN = {"from_name": "q", "type": "pairwise", "value": {"selected": "left"}}
+ANNOTATION = {"completed_by": 1, "was_cancelled": False, "result": [CHOSEN]}
+ANSWER = {"user_id": "u", "value": [{"rank": 1, "value": "a"}, {"rank": 2, "value": "b"}]}
 SOUND: dict[str, dict[str, Any]] = {
     "native": native(),
     "hh-rlhf": {
@@ -177,7 +183,28 @@ SOUND: dict[str, dict[str, Any]] = {
     "fgrlhf": {"question": "x", "passages": [["t", "s"]], "preference": [0, 1, 2, 0, 1, 2]}
     | {f"prediction {n}": str(n) for n in range(1, 5)},
     "ukpconvarg": {"title": "x", "a1": "y", "a2": "z", "assignments": [{"worker": "w", "value": "a1"}]},
+    "snapshot": {
+        "messages": [ASKED],
+        "chosen": "y",
+        "rejected": "z",
+        "focus": "safety",
+        "safety": "both_safe",
+    },
+    "judgments": {"messages": [ASKED], "response_a": "y", "response_b": "z", "choice": "a"}
+    | {"focus": "safety", "safety": "", "grade": "better", "annotator": "x"},
+    "trl-preference": {"prompt": [ASKED], "chosen": [TOLD], "rejected": [TOLD], "margin": 1.0},
+    "openrlhf": {"chosen": "Why so? Yes.", "rejected": "Why so? No.", "margin": 1.0},
+    "llama-factory": {"conversations": [{"from": "human", "value": "x"}], "system": ""}
+    | {key: {"from": "gpt", "value": "y"} for key in ("chosen", "rejected")},
+    "axolotl": {"messages": [ASKED], "system": "x", "chosen": TOLD, "rejected": "z"},
+    "rewardbench": {"prompt": "x", "chosen": "y", "rejected": "z", "chosen_model": "V1", "id": 1},
+    "label-studio": {"id": 1, "data": {"prompt": "x", "a": "y", "b": "z"}, "annotations": [ANNOTATION]},
+    "argilla": {"id": "1", "fields": {"prompt": "x", "a": "y", "b": "z"}, "responses": {"q": [ANSWER]}},
 }
+FREE = FieldMapping(
+    prompt="prompt", response_a="a", response_b="b", choice="q", values={"left": Side.A, "a": Side.A}
+)
+MAPPINGS: dict[str, FocusMapping] = {"label-studio": FREE, "argilla": FREE}
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -185,5 +212,5 @@ SOUND: dict[str, dict[str, Any]] = {
 def test_no_row_whatever_raises(form: str, data: st.DataObject) -> None:
     row = SOUND[form]
     changes = data.draw(st.dictionaries(st.sampled_from(sorted(row)), JSON_VALUES, min_size=1, max_size=3))
-    items = list(read([json.dumps(row | changes)], form=form))
-    assert all(isinstance(item, ImportedJudgment | Tie | BadRow) for item in items)
+    items = list(read([json.dumps(row | changes)], form=form, mapping=MAPPINGS.get(form)))
+    assert all(isinstance(item, ImportedJudgment | Tie | Abstention | BadRow) for item in items)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from annotation.core.formats.base import BadRow, ImportedJudgment, Tie
+from annotation.core.formats.base import BadRow, ImportedJudgment, Item, Tie
 from annotation.core.formats.lines import open_lines
 from annotation.core.formats.registry import read
 from annotation.core.grades import Choice
-from annotation.tests.format_rows import DATA, Item
+from annotation.tests.format_rows import DATA
 
 FILES = {
     "hh-rlhf": "hh_harmless_pairs",

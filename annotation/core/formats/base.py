@@ -7,12 +7,13 @@ any one source (a module each), files (lines.py) or the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Literal
 
 from annotation.core.formats.fields import Row, RowError
+from annotation.core.formats.mappings import FocusMapping
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.records import Message, content_key, dialogue_key
 
@@ -39,7 +40,7 @@ class ImportedJudgment:
     Which response is `a` depends on dialogue and texts alone, so that rows about the same pair agree on it
     and the place of the chosen response in the file says nothing. `line` counts from 1. `grade` is None where
     the source states no strength, `annotator` is empty where it does not say who, `reference` is its own id
-    for the row (one row may give several judgments).
+    for the row (one row may give several judgments). `margin_lost`: the row states a margin that is no grade.
     """
 
     line: int
@@ -53,11 +54,20 @@ class ImportedJudgment:
     annotator: str
     comment: str = ""
     reference: str = ""
+    margin_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tie:
     """A vote for neither, left out because forced choice has no such answer."""
+
+    line: int
+    annotator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """Somebody was asked and did not vote: skipped, cancelled, not finished. Or nobody was asked yet."""
 
     line: int
     annotator: str
@@ -71,12 +81,16 @@ class BadRow:
     reason: str
 
 
+Item = ImportedJudgment | Tie | Abstention | BadRow
+
+
 class Verdict(StrEnum):
     """What the source says of its own first and second response."""
 
     FIRST = "first"
     SECOND = "second"
     TIE = "tie"
+    NONE = "none"  # no vote at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,20 +112,25 @@ class Draft:
     comment: str = ""
     remarks: tuple[str, str] | None = None
     reference: str = ""
+    margin_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """One source's shape of row. `mapping` says field by field what becomes of it, and the manual prints it.
 
-    `version` rises with every change of the mapping, so that an import can tell under which it was read.
+    `version` rises with every change of the mapping, so that an import can tell under which it was read. Where rows
+    do not say everything, `shape` is what has to be said beside them, `guess` proposes it from the first rows, and
+    `drafts` takes it after the row.
     """
 
     name: str
     title: str
     version: int
     mapping: tuple[tuple[str, str], ...]
-    drafts: Callable[[Row], Iterator[Draft]]
+    drafts: Callable[..., Iterator[Draft]]
+    shape: type[FocusMapping] | None = None
+    guess: Callable[[Sequence[Row]], FocusMapping | None] | None = None
 
 
 def user_turn(text: str) -> tuple[Message, ...]:
@@ -120,14 +139,15 @@ def user_turn(text: str) -> tuple[Message, ...]:
 
 
 def read_rows(
-    lines: Iterable[str], form: Format, ties: TiePolicy
-) -> Iterator[ImportedJudgment | Tie | BadRow]:
+    lines: Iterable[str], form: Format, ties: TiePolicy, mapping: FocusMapping | None = None
+) -> Iterator[Item]:
     """Everything in a file of one format, a row at a time; a row with a bad field gives a BadRow alone."""
+    said = () if form.shape is None else (mapping,)
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        if not line or line.isspace():
             continue
         try:
-            drafts = list(form.drafts(parse_line(line)))
+            drafts = list(form.drafts(parse_line(line), *said))
         except RowError as error:
             yield BadRow(number, str(error))
             continue
@@ -142,8 +162,10 @@ def read_rows(
             yield item
 
 
-def settle(draft: Draft, *, line: int, ties: TiePolicy) -> ImportedJudgment | Tie | BadRow:
+def settle(draft: Draft, *, line: int, ties: TiePolicy) -> Item:
     """Apply the rules that hold for every source: distinct responses, a canonical order, a policy on ties."""
+    if draft.verdict is Verdict.NONE:
+        return Abstention(line, draft.annotator)
     if len(draft.messages) > MAX_TURNS:
         return BadRow(line, f"the dialogue has more than {MAX_TURNS:,} turns")
     if draft.first.text.strip() == draft.second.text.strip():
@@ -169,6 +191,7 @@ def settle(draft: Draft, *, line: int, ties: TiePolicy) -> ImportedJudgment | Ti
         annotator=draft.annotator,
         comment=_comment(draft, first_chosen=choice is first),
         reference=draft.reference,
+        margin_lost=draft.margin_lost,
     )
 
 

@@ -71,6 +71,11 @@ class Row:
     def path(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its fields, as the file orders them."""
+        return tuple(self._data)
+
     def has(self, key: str) -> bool:
         """Whether the field is there with a value; null counts as absent."""
         return self._data.get(key) is not None

@@ -6,9 +6,10 @@ Knows the documented fields of docs/import.md. Must not know pairs' order, ties 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal, cast
+from typing import Final
 
 from annotation.core.formats.base import Draft, Format, ImportedResponse, Verdict, user_turn
+from annotation.core.formats.dialogues import CHAT, check_prompt
 from annotation.core.formats.fields import MAX_ANNOTATOR, Row, RowError, clean_text
 from annotation.core.grades import Focus, Grade, SafetyLabel
 from annotation.core.records import Message
@@ -30,7 +31,6 @@ FIELDS: Final = (
     "id",
 )
 RESPONSE_FIELDS: Final = ("text", "policy", "temperature", "top_p", "seed")
-TURNS: Final = "after an optional system message, user and assistant take turns, the user first"
 VERDICTS: Final = {"a": Verdict.FIRST, "b": Verdict.SECOND, "tie": Verdict.TIE}
 
 
@@ -58,24 +58,12 @@ def _messages(row: Row) -> tuple[Message, ...]:
     if row.has("prompt"):
         return user_turn(row.text("prompt", strip=False))
     messages = tuple(_message(turn) for turn in row.rows("messages"))
-    turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
-    expected: Literal["user", "assistant"] = "user"
-    for index, message in enumerate(turns, start=len(messages) - len(turns)):
-        if message["role"] != expected:
-            raise RowError(f"messages[{index}].role is {message['role']}: {TURNS}")
-        expected = "assistant" if expected == "user" else "user"
-    if not turns or expected == "user":
-        raise RowError("messages must end with a user turn: the one that both responses answer")
-    return messages
+    return check_prompt(messages, "messages")
 
 
 def _message(turn: Row) -> Message:
     turn.refuse_others(("role", "content"))
-    role = turn.word("role", ("system", "user", "assistant"))
-    return {
-        "role": cast("Literal['system', 'user', 'assistant']", role),
-        "content": turn.text("content", strip=False),
-    }
+    return CHAT.message(turn, strip=False)
 
 
 def _response(row: Row, key: str) -> ImportedResponse:
