@@ -1,13 +1,20 @@
-"""Versions of reward models: what was trained, on what, and how well it judges; and what they say of pairs."""
+"""Versions of reward models: what was trained, on what, and how well it judges; what they say of pairs; and the
+processes that hold one and answer at once."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final, Self
+
 from django.db import models
+from django.utils import timezone
 
 from annotation.core.grades import Focus
 from annotation.models import Batch, Comparison, Snapshot
 from annotation.models.fields import one_of, word_field
 from rewardmodel.core.spec import Recipe
+
+SCORER_BEAT: Final = 2.0  # seconds between two signs of life of a resident scorer
 
 
 class RewardModelVersion(models.Model):
@@ -66,3 +73,27 @@ class PairScore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.comparison_id} by {self.version_id}"
+
+
+class ResidentScorerQuerySet(models.QuerySet["ResidentScorer"]):
+    def alive(self) -> Self:
+        """Heard of lately enough to be asked."""
+        return self.filter(seen_at__gte=timezone.now() - timedelta(seconds=4 * SCORER_BEAT))
+
+
+class ResidentScorer(models.Model):
+    """A process that holds a reward model and answers at its address. It says again and again that it lives; one that
+    stopped without a word is not asked once it has been silent for a while."""
+
+    version = models.ForeignKey(RewardModelVersion, on_delete=models.CASCADE, related_name="scorers")
+    address = models.CharField(
+        max_length=200, unique=True, help_text="Where web processes reach it: http://host:port."
+    )
+    key = models.CharField(max_length=64, help_text="What it wants to be shown; new at each start.")
+    seen_at = models.DateTimeField()
+    started_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ResidentScorerQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.version_id} at {self.address}"

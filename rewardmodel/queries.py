@@ -22,7 +22,7 @@ from annotation.core.grades import Choice, Focus
 from annotation.core.states import ComparisonState
 from annotation.models import Batch, Comparison, Judgment, Review, User
 from annotation.votes import vote_of
-from rewardmodel.models import PairScore, RewardModelVersion
+from rewardmodel.models import PairScore, ResidentScorer, RewardModelVersion
 
 PAGE: Final = 50
 SMALLEST: Final = 64  # pairs of the first piece of the queue that is looked at
@@ -47,6 +47,20 @@ def scoring_models(batch: Batch) -> list[RewardModelVersion]:
     """Those that scored pairs of a batch, the newest first."""
     scores = PairScore.objects.filter(batch=batch, version=OuterRef("pk"))
     return list(RewardModelVersion.objects.filter(Exists(scores)).order_by("-created_at", "-pk"))
+
+
+def version_named(name: str) -> RewardModelVersion | None:
+    return RewardModelVersion.objects.filter(name=name).first()
+
+
+def with_scorers(versions: QuerySet[RewardModelVersion]) -> QuerySet[RewardModelVersion]:
+    """Versions that know as `resident` whether a process that lives holds them."""
+    return versions.annotate(resident=Exists(ResidentScorer.objects.alive().filter(version=OuterRef("pk"))))
+
+
+def scorers_of(version: RewardModelVersion) -> list[ResidentScorer]:
+    """Those that live, the one that was heard of last first."""
+    return list(ResidentScorer.objects.alive().filter(version=version).order_by("-seen_at", "pk"))
 
 
 @dataclass(frozen=True, slots=True)

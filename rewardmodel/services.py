@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
+from annotation.core.events import Event
 from annotation.errors import ConflictError
 from annotation.models import Batch, Snapshot, User
 from annotation.services.audit import record
-from rewardmodel.models import PairScore, RewardModelVersion
+from annotation.services.webhooks import announce
+from rewardmodel.models import PairScore, ResidentScorer, RewardModelVersion
 
 
 @transaction.atomic
@@ -46,6 +50,8 @@ def register_reward_model(
         run=run,
     )
     record("rewardmodel.registered", version, by=by, snapshot=snapshot.name, sha256=sha256)
+    told = {"id": version.pk, "name": name, "focus": version.focus}
+    announce(Event.REWARD_MODEL_REGISTERED, told)
     return version
 
 
@@ -69,3 +75,20 @@ def store_pair_scores(
         update_fields=["reward_a", "reward_b", "apart"],
     )
     return len(rows)
+
+
+def beat_scorer(*, version: RewardModelVersion, address: str, key: str) -> None:
+    """Say that a process holds `version` and answers at `address` for whoever shows `key`.
+
+    The last process to say so of an address is the one that is there. What was silent for a day is forgotten.
+    """
+    now = timezone.now()
+    ResidentScorer.objects.update_or_create(
+        address=address, defaults={"version": version, "key": key, "seen_at": now}
+    )
+    ResidentScorer.objects.filter(seen_at__lt=now - timedelta(days=1)).delete()
+
+
+def dismiss_scorer(*, address: str, key: str) -> None:
+    """The process with this key is no longer to be asked."""
+    ResidentScorer.objects.filter(address=address, key=key).delete()

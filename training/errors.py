@@ -58,6 +58,27 @@ class ModelFailedError(DomainError):
     status = 502
 
 
+class ScorerUnavailableError(DomainError):
+    """No resident scorer gave an answer; the message says why, and that a run would."""
+
+    code = "scorer-unavailable"
+    status = 503
+    retry_after = 5  # seconds
+
+
+class TooManyStreamsError(DomainError):
+    code = "too-many-streams"
+    status = 503
+    retry_after = 10
+
+
+class UnratableError(DomainError):
+    """Texts that the reward model cannot read or rate; the message names the place."""
+
+    code = "unratable"
+    status = 422
+
+
 class ModelStalledError(DomainError):
     code = "model-stalled"
     status = 504

@@ -313,6 +313,7 @@ class FinetuneForm(StartForm):
         )
 
 
+# What a person starts from a form; responses to score come through the API.
 FORMS: Final = MappingProxyType(
     {
         form.kind: form

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.core.grades import Focus
-from annotation.core.states import BatchState
+from annotation.core.states import BatchState, SnapshotState
 from annotation.models import Batch, Snapshot
 from rewardmodel.models import RewardModelVersion
 from training.core.job import LOG
@@ -132,6 +132,7 @@ ROWS: Final[Mapping[str, tuple[type[Any], str]]] = {
     "base": (PolicyVersion, "admin:training_policyversion_change"),
     "policy": (PolicyVersion, "admin:training_policyversion_change"),
     "policies": (PolicyVersion, "admin:training_policyversion_change"),
+    "reward_model": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "helpfulness": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "safety": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "selections": (Run, "admin:training_run_change"),
@@ -221,7 +222,7 @@ def has_reward_model() -> bool:
 
 
 def snapshots() -> QuerySet[Snapshot]:
-    return Snapshot.objects.all()
+    return Snapshot.objects.filter(state=SnapshotState.READY)
 
 
 def selections() -> QuerySet[Run]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Final
 
+from django.db.models import QuerySet
+from django.db.models.fields.json import KT
 from django.utils import timezone
 
-from annotation.models import Batch, Comparison, User
+from annotation.models import Batch, Comparison, Snapshot, User
 from annotation.queries import open_batch
+from rewardmodel.models import RewardModelVersion
 from training.core.states import RUN_ACTIVE, LiveState
-from training.models import Iteration, LivePrompt, PolicyVersion, Run, WorkerBeat
+from training.models import Iteration, LivePrompt, PolicyVersion, Run, RunEvent, WorkerBeat
 from training.worker import BEAT
 
 
@@ -66,3 +72,53 @@ def live_comparison(prompt: LivePrompt) -> Comparison:
     """The pair of an answered prompt, with all that its page shows."""
     rows = Comparison.objects.select_related("batch", "dialogue", "response_a", "response_b")
     return rows.get(live_prompt=prompt)
+
+
+def runs_shown(rows: QuerySet[Run]) -> QuerySet[Run]:
+    """Runs as lists show them, with what each makes as `made`; without what may be long."""
+    rows = rows.select_related("iteration", "created_by").annotate(made=KT("inputs__name"))
+    return rows.defer("inputs", "params", "result")
+
+
+# What an input names: the model, and the column that people know its rows by.
+NAMED: Final[Mapping[str, tuple[type[Any], str]]] = MappingProxyType(
+    {
+        "batch": (Batch, "number"),
+        "snapshot": (Snapshot, "pk"),
+        "backbone": (PolicyVersion, "name"),
+        "base": (PolicyVersion, "name"),
+        "policy": (PolicyVersion, "name"),
+        "policies": (PolicyVersion, "name"),
+        "helpfulness": (RewardModelVersion, "name"),
+        "safety": (RewardModelVersion, "name"),
+        "reward_model": (RewardModelVersion, "name"),
+        "selections": (Run, "uid"),
+    }
+)
+
+
+def named_inputs(run: Run) -> dict[str, Any]:
+    """What a run reads and writes, by the names that its starter gave; of its prompts the number. A query a name."""
+    shown: dict[str, Any] = {}
+    for name, value in run.inputs.items():
+        if name == "prompts":
+            shown[name] = len(value)
+        elif name in NAMED:
+            model, column = NAMED[name]
+            keys = value if isinstance(value, list) else [value]
+            known = dict(model.objects.filter(pk__in=keys).values_list("pk", column))
+            found = [known.get(key) for key in keys]
+            shown[name] = found if isinstance(value, list) else found[0]
+        else:
+            shown[name] = value
+    return shown
+
+
+def run_again(run: Run) -> Run:
+    """As it is now, without what may be long."""
+    return Run.objects.defer("inputs", "params", "result").get(pk=run.pk)
+
+
+def events_after(run: Run, pk: int, limit: int) -> list[RunEvent]:
+    """Its events behind one of them, in the order in which they happened."""
+    return list(RunEvent.objects.filter(run=run, pk__gt=pk).order_by("pk")[:limit])

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from annotation.core.grades import Grade, MarginTable, margin_of
+from annotation.core.grades import Grade, MarginTable
 from annotation.core.records import PreferenceRecord
 
 
@@ -68,7 +68,7 @@ def _credit(chosen: float, rejected: float) -> float:
 
 def _loss(pair: ScoredPair, table: MarginTable) -> float:
     """`log(1 + exp(-(r_c - r_r - m)))`, written so that no exponential overflows."""
-    difference = pair.chosen - pair.rejected - margin_of(pair.record.grade, table)
+    difference = pair.chosen - pair.rejected - pair.record.margin_under(table)
     return max(0.0, -difference) + math.log1p(math.exp(-abs(difference)))
 
 

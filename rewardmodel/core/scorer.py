@@ -39,11 +39,18 @@ class Scorer:
         All responses of a prompt share its computation. A response longer than what training allowed is
         read whole; a score does not depend on the other responses of its group, but for rounding.
         """
-        rows = [self._encoder.rows(messages, responses) for messages, responses in groups]
+        return self.rewards([self.encode(group) for group in groups])
+
+    def encode(self, group: Group) -> list[Row]:
+        """What the network reads: one row a response."""
+        return self._encoder.rows(*group)
+
+    def rewards(self, groups: Sequence[Sequence[Row]]) -> list[list[float]]:
+        """As `score`, of what is encoded."""
         rewards = iter(
-            score_rows(self._network, [row for group in rows for row in group], self._tokens_per_batch)
+            score_rows(self._network, [row for group in groups for row in group], self._tokens_per_batch)
         )
-        return [[next(rewards) for _ in group] for group in rows]
+        return [[next(rewards) for _ in group] for group in groups]
 
 
 def score_rows(network: RewardNetwork, rows: Sequence[Row], tokens_per_batch: int) -> list[float]:

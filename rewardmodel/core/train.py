@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from annotation.core.grades import margin_of
 from rewardmodel.core.artifact import backbone_identity, build_network, save_network
 from rewardmodel.core.backbone import PolicyRef, load_tokenizer, pick_device
 from rewardmodel.core.dataset import Dataset, encode_dataset, read_snapshot, safety_signs
@@ -169,7 +168,7 @@ def _scored(data: Dataset, rewards: Sequence[float]) -> tuple[list[ScoredPair], 
 def _preferences(pairs: Sequence[Pair], spec: TrainRewardModelSpec) -> Preferences:
     signs = np.array([safety_signs(pair.record.safety) for pair in pairs], dtype=np.float64).reshape(-1)
     labelled = np.flatnonzero(signs)
-    margins = [margin_of(pair.record.grade, spec.margin_table) for pair in pairs]
+    margins = [pair.record.margin_under(spec.margin_table) for pair in pairs]
     return Preferences(
         chosen=torch.arange(0, 2 * len(pairs), 2),
         rejected=torch.arange(1, 2 * len(pairs), 2),
@@ -182,7 +181,7 @@ def _preferences(pairs: Sequence[Pair], spec: TrainRewardModelSpec) -> Preferenc
 
 def _training_pair(pair: Pair, spec: TrainRewardModelSpec) -> TrainingPair:
     chosen_sign, rejected_sign = safety_signs(pair.record.safety)
-    margin = margin_of(pair.record.grade, spec.margin_table)
+    margin = pair.record.margin_under(spec.margin_table)
     return TrainingPair(pair.chosen, pair.rejected, margin, pair.record.weight, chosen_sign, rejected_sign)
 
 

@@ -18,6 +18,7 @@ from annotation.templatetags.panel import dot, moment, words
 from training import overview
 from training.admin.starting import StartView, choose_kind, no_worker
 from training.core.states import RUN_ACTIVE, RUN_ENDED, RunState
+from training.forms import FORMS
 from training.models import Run
 from training.services.runs import cancel_run, retry_run
 from training.templatetags.loop import beside, span
@@ -119,8 +120,10 @@ class RunAdmin(RoleAdmin):
         elif run.state == RunState.SUCCEEDED and run.iteration is not None:
             place = reverse("admin:training_iteration_change", args=(run.iteration.pk,))
             steps.append(Step(f"Go on with {run.iteration}", place, filled=True))
-        another = f"{self.address('start_kind', run.kind)}?from={run.pk}"
-        return [*steps, Step("Start another like this", another)]
+        if run.kind in FORMS:
+            another = f"{self.address('start_kind', run.kind)}?from={run.pk}"
+            steps.append(Step("Start another like this", another))
+        return steps
 
     @display(description="Run", ordering="pk")
     def number(self, run: Run) -> int:

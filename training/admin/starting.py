@@ -21,7 +21,7 @@ def choose_kind(model_admin: RoleAdmin, request: HttpRequest) -> HttpResponse:
     """The kinds of run, in the order of the loop."""
     kinds = [
         (TITLES[kind], (SPECS[kind].__doc__ or "").strip(), model_admin.address("start_kind", kind))
-        for kind in RunKind
+        for kind in FORMS
     ]
     return model_admin.render(
         request, "admin/training/run/kinds.html", title="Start a run", kinds=kinds, no_worker=no_worker()

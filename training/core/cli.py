@@ -50,6 +50,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         RunKind.SAMPLE: "training.core.sample:run",
         RunKind.TRAIN_REWARD_MODEL: "training.core.train_rm:run",
         RunKind.SCORE_PAIRS: "training.core.score:run",
+        RunKind.SCORE: "training.core.score_items:run",
         RunKind.REJECTION_SAMPLE: "training.core.rejection:run",
         RunKind.FINETUNE: "training.core.finetune:run",
     }

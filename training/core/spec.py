@@ -25,6 +25,7 @@ class RunKind(StrEnum):
     SAMPLE = "sample"
     TRAIN_REWARD_MODEL = "train_reward_model"
     SCORE_PAIRS = "score_pairs"
+    SCORE = "score"
     REJECTION_SAMPLE = "rejection_sample"
     FINETUNE = "finetune"
 
@@ -86,6 +87,14 @@ class ScorePairsSpec(Spec):
     )
 
 
+class ScoreSpec(Spec):
+    """Rewards of given responses, for whoever asked through the API."""
+
+    tokens_per_batch: int = Field(
+        4096, ge=64, description="Token budget of one forward pass. A GPU can take more than a CPU."
+    )
+
+
 class RejectionSampleSpec(SamplingSpec, PromptsSpec):
     """K responses a prompt; the best by the reward models becomes a target (section 3.2.3)."""
 
@@ -135,6 +144,7 @@ SPECS: Final[Mapping[RunKind, type[Spec]]] = MappingProxyType(
         RunKind.SAMPLE: SampleSpec,
         RunKind.TRAIN_REWARD_MODEL: TrainRewardModelSpec,
         RunKind.SCORE_PAIRS: ScorePairsSpec,
+        RunKind.SCORE: ScoreSpec,
         RunKind.REJECTION_SAMPLE: RejectionSampleSpec,
         RunKind.FINETUNE: FinetuneSpec,
     }

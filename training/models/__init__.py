@@ -2,6 +2,15 @@
 
 from training.models.live import LiveAttempt, LivePrompt
 from training.models.policies import Iteration, PolicyVersion
-from training.models.runs import Run, RunEvent, WorkerBeat
+from training.models.runs import Run, RunEvent, ScoreItems, WorkerBeat
 
-__all__ = ["Iteration", "LiveAttempt", "LivePrompt", "PolicyVersion", "Run", "RunEvent", "WorkerBeat"]
+__all__ = [
+    "Iteration",
+    "LiveAttempt",
+    "LivePrompt",
+    "PolicyVersion",
+    "Run",
+    "RunEvent",
+    "ScoreItems",
+    "WorkerBeat",
+]

@@ -103,17 +103,31 @@ class Run(models.Model):
 class RunEvent(models.Model):
     """One thing that happened to a run: its moves, and what its process said."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    # The index by run and order serves look-ups by run too.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
     type = models.CharField(max_length=32)
     data = models.JSONField(default=dict)
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["pk"]
-        indexes = [models.Index(fields=["run", "type"], name="event_of_run")]
+        indexes = [
+            models.Index(fields=["run", "type"], name="event_of_run"),
+            models.Index(fields=["run", "id"], name="event_in_order"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.type}"
+
+
+class ScoreItems(models.Model):
+    """The texts that a run of the kind score is asked about; apart from the run, whose rows are read in lists."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="items")
+    data = models.JSONField(help_text="As the request gave them: {messages, responses} each.")
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {len(self.data)} items"
 
 
 class WorkerBeat(models.Model):

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
+from annotation.core.events import Event
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState
 from annotation.errors import ConflictError, IllegalMoveError
@@ -19,6 +20,7 @@ from annotation.models import Batch, User
 from annotation.queries import planned_after
 from annotation.services import batches, snapshots
 from annotation.services.audit import record
+from annotation.services.webhooks import announce
 from rewardmodel.models import RewardModelVersion
 from training.core.spec import RunKind
 from training.core.states import ITERATION_MOVES, RUN_ENDED, IterationState, RunState
@@ -226,6 +228,8 @@ def _move(iteration: Iteration, to: IterationState, by: User | None = None, **co
         raise ConflictError(f"{iteration} was moved on by somebody else meanwhile.")
     iteration.refresh_from_db()
     record("iteration.moved", iteration, by=by, state=[frm, to])
+    told = {"id": iteration.pk, "number": iteration.number, "from": frm, "to": to}
+    announce(Event.ITERATION_MOVED, told)
 
 
 def note_success(run: Run) -> None:

@@ -17,7 +17,7 @@ from annotation.core.states import BatchState
 from annotation.models import Batch
 from annotation.queries import batch_progress
 from annotation.services import batches, guidelines, people, pool
-from annotation.services.imports import import_file
+from annotation.services.imports import Source, import_file
 from annotation.services.simulation import simulate_annotators
 from training.core.spec import RunKind
 from training.core.states import RUN_ENDED, IterationState, RunState
@@ -107,10 +107,11 @@ class Loop:
 
     def _import_data(self, batch: Batch, path: Path) -> None:
         with self._timed("import") as say:
-            _, report = import_file(path=path, form=self.plan.form, skip_invalid=True, batch_name=batch.name)
+            source = Source(path=path, form=self.plan.form)
+            _, report = import_file(source=source, batch=batch, skip_invalid=True)
             say(
                 f"{report.judgments + report.already:,} judgments; {report.ties:,} ties and "
-                f"{len(report.bad_rows):,} bad rows left out"
+                f"{report.bad_n:,} bad rows left out"
             )
 
     def _sample(self, batch: Batch, policy: PolicyVersion) -> None:

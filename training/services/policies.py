@@ -9,9 +9,11 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 
+from annotation.core.events import Event
 from annotation.errors import ConflictError
 from annotation.models import User
 from annotation.services.audit import record
+from annotation.services.webhooks import announce
 from training.core.client import ChatClient, ServerError
 from training.errors import InvalidEndpointError
 from training.models import PolicyVersion, Run
@@ -50,6 +52,7 @@ def register_policy(
         run=str(run.uid),
     )
     record("policy.registered", policy, by=run.created_by, run=run.pk, sha256=sha256)
+    announce(Event.POLICY_REGISTERED, {"id": policy.pk, "name": name})
     return policy
 
 

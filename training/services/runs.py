@@ -20,8 +20,10 @@ from django.db import transaction
 from django.utils import timezone
 from pydantic import ValidationError
 
+from annotation.core import events
 from annotation.errors import IllegalMoveError
 from annotation.models import User
+from annotation.services import webhooks
 from annotation.services.audit import record
 from training.core.events import Event
 from training.core.spec import SPECS, RunKind
@@ -144,6 +146,7 @@ def end_run(
         if not moved:
             raise ClaimLostError(f"{run} is held by another launcher.")
         _record(run, state, message=message)
+        _tell_end(run, state)
         if register is not None:
             register()
     # Not before: where `register` raised, the caller still holds the claim and can end the run otherwise.
@@ -195,6 +198,7 @@ def cancel_run(*, run: Run, by: User | None = None) -> Run:
     ):
         run.refresh_from_db()
         _record(run, RunState.CANCELLED, by=who)
+        _tell_end(run, RunState.CANCELLED)
     elif Run.objects.filter(pk=run.pk, state=RunState.RUNNING).update(state=RunState.CANCELLING):
         run.refresh_from_db()
         _record(run, RunState.CANCELLING, by=who)
@@ -248,6 +252,11 @@ def sweep_runs() -> dict[str, int]:
 
 def _record(run: Run, state: RunState, **data: Any) -> None:
     RunEvent.objects.create(run=run, type="state", data={"state": state, **data})
+
+
+def _tell_end(run: Run, state: RunState) -> None:
+    event = events.Event.RUN_FINISHED if state == RunState.SUCCEEDED else events.Event.RUN_FAILED
+    webhooks.announce(event, {"uid": str(run.uid), "kind": run.kind, "state": state})
 
 
 def _announce_on_commit(run: Run) -> None:

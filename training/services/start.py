@@ -9,15 +9,16 @@ from django.db import transaction
 
 from annotation.core.curriculum import Mix
 from annotation.core.grades import Focus
-from annotation.core.states import BatchState
+from annotation.core.states import BatchState, SnapshotState
 from annotation.errors import BatchSealedError, ConflictError, IllegalMoveError
 from annotation.models import Batch, Snapshot, User
+from annotation.services.idempotency import KeyReusedError
 from rewardmodel.models import RewardModelVersion
 from rewardmodel.queries import pairs_to_score
 from training.core.spec import FinetuneSpec, PromptsSpec, RunKind
 from training.core.states import RUN_ACTIVE, RUN_ENDED, RunState
 from training.errors import NotReadyError
-from training.models import Iteration, PolicyVersion, Run
+from training.models import Iteration, PolicyVersion, Run, ScoreItems
 from training.services.prompts import draw_prompts
 from training.services.runs import check_params, queue_run
 
@@ -68,6 +69,8 @@ def start_train_reward_model(
     by: User | None = None,
 ) -> Run:
     _check_name(RewardModelVersion, (RunKind.TRAIN_REWARD_MODEL,), name, key)
+    if snapshot.state != SnapshotState.READY:
+        raise NotReadyError(f"The snapshot {snapshot} is {snapshot.state}: train on one that is ready.")
     inputs = {"name": name, "snapshot": snapshot.pk, "backbone": backbone.pk}
     return queue_run(
         kind=RunKind.TRAIN_REWARD_MODEL,
@@ -101,6 +104,27 @@ def start_score_pairs(
         raise NotReadyError(f"{batch.name} has no pairs{of} to score.")
     inputs = {"batch": batch.pk, **{str(focus): version.pk for focus, version in models.items()}}
     return queue_run(kind=RunKind.SCORE_PAIRS, params=params, inputs=inputs, by=by)
+
+
+@transaction.atomic
+def start_score(
+    *,
+    version: RewardModelVersion,
+    items: Sequence[Mapping[str, Any]],
+    key: str | None = None,
+    by: User | None = None,
+) -> Run:
+    """Rate given responses: `items` are {"messages", "responses"} each. The rewards become the run's result.
+
+    Raises:
+        KeyReusedError: another request had the key.
+    """
+    inputs = {"reward_model": version.pk, "items": len(items)}
+    run = queue_run(kind=RunKind.SCORE, params={}, inputs=inputs, key=key, by=by)
+    asked, _ = ScoreItems.objects.get_or_create(run=run, defaults={"data": list(items)})
+    if asked.data != list(items) or run.inputs != inputs:
+        raise KeyReusedError(str(key).rpartition(":")[2])
+    return run
 
 
 def start_rejection_sample(

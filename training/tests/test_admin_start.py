@@ -19,13 +19,14 @@ from rewardmodel.models import RewardModelVersion
 from tests.factories import make_judgment, make_policy
 from training.core.spec import SPECS, RunKind
 from training.core.states import IterationState, RunState
+from training.forms import FORMS
 from training.models import Iteration, PolicyVersion, Run, WorkerBeat
 from training.services.iterations import create_iteration, start_next
 from training.tests.outcomes import advance, fail
 
 pytestmark = pytest.mark.django_db
 
-KINDS = list(RunKind)
+KINDS = list(FORMS)
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_a_reward_model_is_trained_under_a_name_that_says_what_it_is(
     given = {"snapshot": snapshot.pk, "backbone": policy.pk, "focus": "safety", "recipe": "lora", "name": ""}
     client.post(place("train_reward_model"), values(RunKind.TRAIN_REWARD_MODEL, **given))
     run = only_run()
-    assert run.inputs["name"].startswith("safety-week-1-small-")
+    assert run.inputs["name"].startswith("safety-week-1-small")
     assert (run.inputs["snapshot"], run.inputs["backbone"]) == (snapshot.pk, policy.pk)
     assert (run.params["focus"], run.params["recipe"]) == ("safety", "lora")
 

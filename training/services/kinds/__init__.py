@@ -27,6 +27,7 @@ from training.services.kinds import (
     import_policy,
     rejection_sample,
     sample,
+    score,
     score_pairs,
     train_reward_model,
 )
@@ -37,6 +38,7 @@ KINDS: Final[Mapping[RunKind, ModuleType]] = MappingProxyType(
         RunKind.SAMPLE: sample,
         RunKind.TRAIN_REWARD_MODEL: train_reward_model,
         RunKind.SCORE_PAIRS: score_pairs,
+        RunKind.SCORE: score,
         RunKind.REJECTION_SAMPLE: rejection_sample,
         RunKind.FINETUNE: finetune,
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from annotation.models import Snapshot
+from annotation.snapshots import local_folder
 from rewardmodel.services import register_reward_model
 from training.models import PolicyVersion, Run
-from training.services.references import output_path, place_of, policy_reference, read_output_manifest
+from training.services.references import output_path, policy_reference, read_output_manifest
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -15,7 +16,7 @@ def prepare(run: Run) -> dict[str, Any]:
     backbone = PolicyVersion.objects.get(pk=run.inputs["backbone"])
     return {
         "name": run.inputs["name"],
-        "snapshot": str(place_of(snapshot.path)),
+        "snapshot": str(local_folder(snapshot)),
         "backbone": policy_reference(backbone),
     }
 

@@ -1,0 +1,21 @@
+"""The only way to a reward model on behalf of a person. Absent and forbidden answer alike."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from annotation.errors import NotFoundError
+from annotation.models import Role, User
+from rewardmodel.models import RewardModelVersion
+
+
+def reward_models_for(user: User) -> QuerySet[RewardModelVersion]:
+    rows = RewardModelVersion.objects.all()
+    return rows if user.may(Role.RESEARCHER) else rows.none()
+
+
+def reward_model_for(user: User, pk: int) -> RewardModelVersion:
+    version = reward_models_for(user).filter(pk=pk).first()
+    if version is None:
+        raise NotFoundError("There is no such reward model. GET reward-models lists them.")
+    return version
