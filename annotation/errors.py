@@ -64,7 +64,42 @@ class InvalidPlanError(DomainError):
 
 
 class InvalidImportError(DomainError):
-    """A file that was refused whole; `errors` lists every bad row by line and reason."""
+    """A file that was refused whole; `errors` lists the first bad rows by line and reason."""
 
     code = "invalid-import"
     status = 422
+
+
+class ImportTooLargeError(DomainError):
+    """A file longer than the house takes."""
+
+    code = "too-large"
+    status = 413
+
+
+class InvalidTokenError(DomainError):
+    """The access token that came with a request does not work."""
+
+    code = "invalid-token"
+    status = 401
+
+
+class InvalidWebhookError(DomainError):
+    """A webhook that cannot be as it was asked for; `errors` names the fields."""
+
+    code = "invalid-webhook"
+    status = 422
+
+
+class InvalidRecipeError(DomainError):
+    """A snapshot that cannot be as it was asked for; `errors` names the fields."""
+
+    code = "invalid-recipe"
+    status = 422
+
+
+class WithdrawnError(DomainError):
+    """It was there and is not given out any more; the message says what takes its place."""
+
+    code = "withdrawn"
+    status = 410

@@ -116,6 +116,11 @@ def newest_batch() -> Batch | None:
     return Batch.objects.order_by("-number").first()
 
 
+def sealed_batches() -> list[Batch]:
+    """Weeks whose judgments no longer change, the newest first."""
+    return list(Batch.objects.filter(state=BatchState.SEALED).order_by("-number"))
+
+
 def sealed_up_to(batch: Batch) -> list[Batch]:
     """The batch and the sealed ones before it, oldest first: reward models learn from everything so far."""
     rows = Batch.objects.filter(state=BatchState.SEALED, number__lte=batch.number)

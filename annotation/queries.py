@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from annotation.core.allocation import Nothing, Person, Terms, Week, terms_for
@@ -25,21 +25,6 @@ from annotation.models import (
     Pass,
     User,
 )
-
-
-def judged_comparisons(batches: Sequence[Batch]) -> QuerySet[Comparison]:
-    """Comparisons that at least one judgment counts for, in key order; `judgments` holds those alone. Attention
-    checks are none of them."""
-    counted = Prefetch("judgments", queryset=Judgment.objects.effective().order_by("uid"))
-    judged = Judgment.objects.effective().filter(comparison__batch__in=batches).values("comparison")
-    return (
-        Comparison.objects.ordinary()
-        .filter(pk__in=judged)
-        .exclude(state=ComparisonState.WITHDRAWN)
-        .select_related("batch", "dialogue__prompt", "response_a", "response_b")
-        .prefetch_related(counted)
-        .order_by("key")
-    )
 
 
 def open_batch() -> Batch | None:

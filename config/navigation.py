@@ -20,6 +20,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             "Data",
             _list("Batches", "inventory_2", "annotation_batch"),
+            _item("Import", "upload_file", "annotation_batch_import"),
             _list("Prompts", "edit_note", "annotation_prompt"),
             _list("Dialogues", "forum", "annotation_dialogue"),
             _list("Responses", "chat_bubble", "annotation_response"),
@@ -38,6 +39,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "Loop",
             _list("Iterations", "autorenew", "training_iteration"),
             _list("Runs", "play_circle", "training_run"),
+            _list("Access tokens", "key", "annotation_accesstoken"),
+            _list("Webhooks", "webhook", "annotation_webhook"),
         ),
         _people(user),
     ]

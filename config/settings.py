@@ -61,6 +61,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "annotation.api.auth.TokenMiddleware",
+    "annotation.api.kit.idempotency.IdempotencyMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -166,22 +168,31 @@ if PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["annotation.api.auth.DoorAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
-    "PAGE_SIZE": 50,
+    "DEFAULT_SCHEMA_CLASS": "annotation.api.kit.schema.HouseSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "annotation.api.problems.problem_response",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Margin",
-    "DESCRIPTION": "Human preference data and the reward models made from it.",
+    "DESCRIPTION": "Human preference data and the reward models made from it. docs/api.md tells how to sign in, page, "
+    "send a request twice and read errors.",
     "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "POSTPROCESSING_HOOKS": [],  # enumerations stand where they are used: shared ones get names that nobody chose
+    "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
+API_RATE = env.number(
+    "API_RATE", 1200
+)  # requests in a minute, of a token or a person's sessions; 0: no limit
 
 # The broker is a hint and the database the truth: JSON only, no result backend.
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
@@ -197,6 +208,15 @@ if not CELERY_BROKER_URL:
 else:
     # Longer than any run's claim: a redelivery is harmless (the claim is compare-and-set) but noisy.
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
+if CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
+    # Counts requests for all processes together. Without it each counts its own, in its memory.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": CELERY_BROKER_URL,
+            "KEY_PREFIX": "margin",
+        }
+    }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
@@ -217,25 +237,62 @@ RUN_THREADS = int(
     env.number("RUN_THREADS", 0)
 )  # CPU threads of a run's process; 0: as many as there are cores
 LEASE_SECONDS = env.number("LEASE_SECONDS", 1800)
+IMPORT_LIMIT = int(env.number("IMPORT_LIMIT", 512 * 1024**2))  # bytes of a file, packed and unpacked
 # Seconds. A live prompt whose answers took longer than LIVE_SECONDS has failed, whoever still writes.
 LIVE_SECONDS = env.number("LIVE_SECONDS", 180)
 LIVE_STALL = env.number("LIVE_STALL", 30)  # without new text; twice as long for the first
 LIVE_STREAMS = int(env.number("LIVE_STREAMS", 8))  # a web process carries at once; each takes a thread
+RUN_STREAMS = int(
+    env.number("RUN_STREAMS", 4)
+)  # runs that a web process lets be followed; each takes a thread
+SCORER_SECONDS = env.number("SCORER_SECONDS", 60)  # for which a resident scorer is waited for
 RESPONSE_SERVER_KEYS = env.pairs("RESPONSE_SERVER_KEYS")
 WORKER_TIED = env.flag("WORKER_TIED", default=False)  # end with the process that started this one
 RUN_SWEEP = env.number("RUN_SWEEP", 5)
 WEEK_SWEEP = env.number("WEEK_SWEEP", 20)  # between two looks at what the clock opens and seals
+SNAPSHOT_STORE = env.text(
+    "SNAPSHOT_STORE"
+)  # a folder or a URL of fsspec; empty: snapshots/ below MARGIN_HOME
+SNAPSHOT_SILENCE = env.number(
+    "SNAPSHOT_SILENCE", 60
+)  # whose writer was not heard of for longer is written again
+SNAPSHOT_SWEEP = env.number("SNAPSHOT_SWEEP", 10)
+# Webhooks may go to the public internet over https; these two widen it.
+WEBHOOK_INSECURE = env.flag("WEBHOOK_INSECURE", default=False)
+WEBHOOK_PRIVATE_HOSTS = [host.lower() for host in env.words("WEBHOOK_PRIVATE_HOSTS")]
+WEBHOOK_SWEEP = env.number("WEBHOOK_SWEEP", 5)
 CELERY_BEAT_SCHEDULE = {
     "sweep-runs": {
         "task": "training.tasks.sweep_runs",
         "schedule": RUN_SWEEP,
         "options": {"expires": RUN_SWEEP},
     },
+    "prune-requests": {
+        "task": "annotation.tasks.prune_requests",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
+    "prune-imports": {
+        "task": "annotation.tasks.prune_imports",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
     "tend-weeks": {
         "task": "annotation.tasks.tend_weeks",
         "schedule": WEEK_SWEEP,
         "options": {"expires": WEEK_SWEEP},
     },
+    "sweep-snapshots": {
+        "task": "annotation.tasks.sweep_snapshots",
+        "schedule": SNAPSHOT_SWEEP,
+        "options": {"expires": SNAPSHOT_SWEEP},
+    },
+    "send-webhooks": {
+        "task": "annotation.tasks.send_webhooks",
+        "schedule": WEBHOOK_SWEEP,
+        "options": {"expires": WEBHOOK_SWEEP},
+    },
+    "prune-webhooks": {"task": "annotation.tasks.prune_webhooks", "schedule": 3600},
 }
 
 # What a run's process may see of the environment: no keys, no database, no broker.

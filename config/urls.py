@@ -17,6 +17,7 @@ urlpatterns = [
     path("", include("frontend.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("annotation.api.urls")),
+    path("api/v1/", include("rewardmodel.api.urls")),
     path("api/v1/", include("training.api.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated]), name="schema"),
     path(

@@ -69,7 +69,8 @@ def _addresses() -> dict[str, str]:
     names = ("next", "judgments", "passes", "preferences", "safety")
     own = {name: reverse(f"api:{name}") for name in names}
     sign_in = f"{reverse('frontend:sign-in')}?next={reverse('frontend:rate')}"
-    return {**own, "guidelines": "/api/v1/guidelines", "live": reverse("live:live"), "signIn": sign_in}
+    bases = {"guidelines": "/api/v1/guidelines", "mine": "/api/v1/me/judgments"}
+    return {**own, **bases, "live": reverse("training:live"), "signIn": sign_in}
 
 
 def _reasons(reasons: Iterable[PassReason]) -> list[dict[str, Any]]:

@@ -11,12 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from annotation.api.problems import json_problem
-from annotation.errors import DomainError, ForbiddenError
-
-
-class StaleFormError(ForbiddenError):
-    code = "csrf"
+from annotation.api.problems import StaleFormError, json_problem
+from annotation.errors import DomainError
 
 
 class InternalError(DomainError):

@@ -17,6 +17,8 @@ from annotation.admin import (
     qualification,
     reviews,
     snapshots,
+    tokens,
+    webhooks,
 )
 
 # Roles say who may what; groups would be a second answer to the same question.
@@ -36,4 +38,6 @@ __all__ = [
     "qualification",
     "reviews",
     "snapshots",
+    "tokens",
+    "webhooks",
 ]

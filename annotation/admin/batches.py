@@ -5,20 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from annotation.admin.base import ServiceView, Step, act, person
 from annotation.admin.batch_facts import plan_in_words
 from annotation.admin.batch_forms import ZONES, OfferForm, PlanForm, initial_from, initial_of
+from annotation.admin.imports import import_pages
 from annotation.admin.quality import QualityPages
-from annotation.core.aggregate import AggregationRule
-from annotation.core.grades import MarginTable
+from annotation.admin.snapshots import RequestView
 from annotation.core.states import BatchState
 from annotation.models import Batch, Role, Snapshot
 from annotation.overview import (
@@ -37,21 +36,7 @@ from annotation.services.batches import (
     propose_batch,
     seal_batch,
 )
-from annotation.services.snapshots import create_snapshot
 from annotation.templatetags.panel import dot, moment
-
-MARGIN_WORDS = {
-    MarginTable.NONE: "none: every grade counts the same",
-    MarginTable.SMALL: "small: 1, 2/3, 1/3, 0 from significantly to negligibly better",
-    MarginTable.LARGE: "large: 3, 2, 1, 0",
-}
-
-AGGREGATION_WORDS = {
-    AggregationRule.MAJORITY: "majority: one row a pair, what more than half chose",
-    AggregationRule.ADJUDICATED: "adjudicated: the reviewer's label where there is one, else the majority",
-    AggregationRule.DAWID_SKENE: "Dawid-Skene: the likelier choice, given how reliable each person is",
-    AggregationRule.EACH: "each: every judgment is a row of its own",
-}
 
 
 class PlanView(ServiceView):
@@ -151,49 +136,27 @@ class SealView(OfBatchView):
         return self.back()
 
 
-class SnapshotForm(forms.Form):
-    margin_table = forms.ChoiceField(
-        choices=list(MARGIN_WORDS.items()),
-        initial=MarginTable.SMALL,
-        help_text="The margin m(r) by grade that stands beside each row (Table 27).",
-    )
-    aggregation = forms.ChoiceField(
-        choices=list(AGGREGATION_WORDS.items()),
-        initial=AggregationRule.MAJORITY,
-        help_text="How several judgments of a pair become rows.",
-    )
-    earlier = forms.BooleanField(
-        required=False,
-        initial=True,
-        label="With all weeks sealed before",
-        help_text="Reward models learn from everything so far (section 3.2.2).",
-    )
-    name = forms.CharField(max_length=100, required=False, help_text="Empty: named by week and content.")
+class WriteSnapshotView(RequestView):
+    """A snapshot of everything up to this week, unless other weeks are chosen."""
 
-
-class WriteSnapshotView(OfBatchView):
-    title = "Write a snapshot"
-    lead = "A file of the aggregated comparisons, named by its content. The same content is written once."
-    submit = "Write"
-    form_class = SnapshotForm
+    @cached_property
+    def batch(self) -> Batch:
+        row: Batch = self.admin.row(self.request, self.kwargs["object_id"])
+        return row
 
     def blocked(self) -> str:
         if self.batch.state == BatchState.SEALED:
             return ""
         return f"Seal {self.batch} first: a snapshot holds only what no longer changes."
 
-    def act(self, form: Any) -> str:
-        batch, wanted = self.batch, form.cleaned_data
-        earlier = sealed_up_to(batch) if wanted["earlier"] else []
-        snapshot = create_snapshot(
-            batches=[b for b in earlier if b.pk != batch.pk] + [batch],
-            name=wanted["name"],
-            margin_table=MarginTable(wanted["margin_table"]),
-            aggregation=AggregationRule(wanted["aggregation"]),
-            by=person(self.request),
-        )
-        self.say(f"Snapshot {snapshot} holds {snapshot.rows:,} rows.")
-        return reverse("admin:annotation_snapshot_change", args=(snapshot.pk,))
+    def get_initial(self) -> dict[str, Any]:
+        return {"batches": [str(batch.number) for batch in sealed_up_to(self.batch)]}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(original=self.batch, **kwargs)
+
+    def back(self) -> str:
+        return self.admin.address("change", self.batch.pk)
 
 
 @admin.register(Batch)
@@ -210,6 +173,7 @@ class BatchAdmin(QualityPages):
 
     def pages(self) -> list[URLPattern]:
         return [
+            *import_pages(self),
             self.page("<path:object_id>/open/", self.open_page, "open"),
             self.page("<path:object_id>/offer/", ChangeOfferView.as_view(admin=self), "offer"),
             self.page("<path:object_id>/seal/", SealView.as_view(admin=self), "seal"),

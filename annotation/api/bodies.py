@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 LONGEST_COMMENT: Final = 4_000  # characters
+SOME: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"  # text with something to see in it
 
 
 class Body(BaseModel):

@@ -6,15 +6,21 @@ error that nobody foresaw is logged with its traceback and answered without it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, JsonResponse
-from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, ValidationError
-from rest_framework.views import set_rollback
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, JsonResponse, UnreadablePostError
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    NotAuthenticated,
+    Throttled,
+    ValidationError,
+)
 
 from annotation.errors import DomainError
 
@@ -26,6 +32,23 @@ MEDIA_TYPE: Final = "application/problem+json"
 class SignedOutError(DomainError):
     code = "signed-out"
     status = 401
+
+
+class SessionOnlyError(DomainError):
+    """The workbench's own, and what a token must not do: for browsers alone."""
+
+    code = "session-only"
+    status = 403
+
+
+class ScopeError(DomainError):
+    code = "insufficient-scope"
+    status = 403
+
+
+class StaleFormError(DomainError):
+    code = "csrf"
+    status = 403
 
 
 class OtherPersonError(DomainError):
@@ -79,15 +102,32 @@ class Problem:
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> JsonResponse:
     """DRF's exception handler (the EXCEPTION_HANDLER setting): JSON, whatever the view renders otherwise."""
-    set_rollback()
     return json_problem(exc)
 
 
 def json_problem(exc: Exception) -> JsonResponse:
     """The same answer for a plain Django view."""
     problem = problem_of(exc)
-    headers = {"WWW-Authenticate": "Session"} if problem.status == 401 else {}
-    return JsonResponse(problem.body(), status=problem.status, headers=headers, content_type=MEDIA_TYPE)
+    return JsonResponse(
+        problem.body(), status=problem.status, headers=_headers(exc, problem), content_type=MEDIA_TYPE
+    )
+
+
+def _headers(exc: Exception, problem: Problem) -> dict[str, str]:
+    """What HTTP wants beside the body: how to sign in (RFC 6750), when to come back."""
+    if problem.code == "invalid-token":
+        return {"WWW-Authenticate": 'Bearer realm="Margin", error="invalid_token"'}
+    if problem.code == "insufficient-scope":
+        return {"WWW-Authenticate": 'Bearer realm="Margin", error="insufficient_scope"'}
+    if problem.status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="Margin"'}
+    if (seconds := getattr(exc, "retry_after", None)) is not None:
+        return {"Retry-After": str(seconds)}
+    return {"Retry-After": str(_wait(exc))} if isinstance(exc, Throttled) else {}
+
+
+def _wait(exc: Throttled) -> int:
+    return math.ceil(getattr(exc, "wait", None) or 1)  # seconds
 
 
 def problem_of(exc: Exception) -> Problem:
@@ -98,6 +138,8 @@ def problem_of(exc: Exception) -> Problem:
         return Problem(404, "not-found", "There is nothing at this address.")
     if isinstance(exc, PermissionDenied):
         return Problem(403, "forbidden", "You may not do this.")
+    if isinstance(exc, SuspiciousOperation | BadRequest | UnreadablePostError):
+        return Problem(400, "invalid", "The request cannot be read: it is too large, cut short or malformed.")
     if isinstance(exc, APIException):
         return _of_framework(exc)
     log.error("unforeseen error in the API", exc_info=exc)
@@ -106,7 +148,11 @@ def problem_of(exc: Exception) -> Problem:
 
 def _of_framework(exc: APIException) -> Problem:
     if isinstance(exc, (NotAuthenticated, AuthenticationFailed)):
-        return Problem(401, "signed-out", "You are signed out. Sign in and try again.")
+        words = "Sign in and try again, or send an access token: Authorization: Bearer margin_…."
+        return Problem(401, "signed-out", f"You are signed out. {words}")
+    if isinstance(exc, Throttled):
+        words = f"Too many requests. Nothing was done; come back in {_wait(exc)} seconds."
+        return Problem(429, "throttled", words)
     if isinstance(exc, ValidationError):
         return Problem(
             422, "invalid-request", "The request is not as it should be.", _field_errors(exc.detail)

@@ -17,6 +17,7 @@ PHRASES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "attempt.reviewed": "marked",
         "batch.changed": "changed what {} offers",
+        "batch.imported": "imported judgments into",
         "batch.open": "opened",
         "batch.planned": "planned",
         "batch.sealed": "sealed",
@@ -61,7 +62,14 @@ PHRASES: Final[Mapping[str, str]] = MappingProxyType(
         "run.cancelled": "cancelled",
         "run.queued": "queued",
         "run.retried": "queued again",
+        "snapshot.asked": "asked for the snapshot",
+        "snapshot.failed": "could not write the snapshot",
+        "snapshot.formats_asked": "asked for further formats of",
+        "snapshot.retried": "asked again for the snapshot",
+        "snapshot.withdrawn": "withdrew the snapshot",
         "snapshot.written": "wrote the snapshot",
+        "token.made": "made the access token",
+        "token.revoked": "revoked the access token",
         "step.activated": "put in use the step",
         "step.added": "added the step",
         "step.changed": "changed the step",
@@ -69,6 +77,11 @@ PHRASES: Final[Mapping[str, str]] = MappingProxyType(
         "step.deactivated": "took out of use the step",
         "step.deleted": "deleted the step",
         "step.moved": "moved the step",
+        "webhook.added": "added the webhook",
+        "webhook.changed": "changed the webhook",
+        "webhook.deleted": "deleted the webhook",
+        "webhook.secret_replaced": "replaced the secret of the webhook",
+        "webhook.switched_off": "switched off the webhook",
     }
 )
 
@@ -83,6 +96,7 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "gold": "Attention checks",
         "person": "People",
         "invitation": "Invitations",
+        "token": "Access tokens",
         "certificate": "Certificates",
         "step": "Qualification",
         "attempt": "Written tests",
@@ -90,6 +104,7 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "policy": "Policies",
         "rewardmodel": "Reward models",
         "iteration": "Iterations",
+        "webhook": "Webhooks",
     }
 )
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from annotation.core.attention import HIGHEST_RATE
+from annotation.core.events import Event
 from annotation.core.plan import Plan, PlanError
 from annotation.core.states import BATCH_MOVES, BatchState
 from annotation.errors import BatchSealedError, ConflictError, DomainError, IllegalMoveError, InvalidPlanError
@@ -22,6 +23,7 @@ from annotation.queries import guidelines_used
 from annotation.services.audit import record
 from annotation.services.gold import stock_gold
 from annotation.services.holdout import draw_holdout
+from annotation.services.webhooks import announce
 
 WEEK: Final = timedelta(days=7)
 log = structlog.get_logger(__name__)
@@ -119,12 +121,21 @@ def create_batch(
     if Batch.objects.filter(name=name).exists():
         raise ConflictError(f"There is a batch named {name!r} already. Choose another name.")
     _check_offer(offer, guidelines)
-    batch = Batch.objects.create(
-        name=name, number=number, overlap=overlap, holdout=holdout, seed=seed, **asdict(offer)
-    )
+    row = Batch(name=name, number=number, overlap=overlap, holdout=holdout, seed=seed, **asdict(offer))
+    batch = _insert(row)
     batch.guidelines.set(guidelines)
     BatchEvent.objects.create(batch=batch, state=batch.state, by=by)
     record("batch.planned", batch, by=by)
+    return batch
+
+
+def _insert(batch: Batch) -> Batch:
+    """Store it, unless somebody took its number or its name since it was read."""
+    try:
+        with transaction.atomic():
+            batch.save(force_insert=True)
+    except IntegrityError:
+        raise ConflictError("Somebody else planned a batch at this moment. Try again.") from None
     return batch
 
 
@@ -184,6 +195,7 @@ def open_batch(*, batch: Batch, by: User | None = None) -> Batch:
     """Let annotators have its comparisons."""
     batch = _move_batch(batch, BatchState.OPEN, by=by, opened_at=timezone.now())
     stock_gold(batch=batch)
+    announce(Event.BATCH_OPENED, {"number": batch.number, "name": batch.name})
     return batch
 
 
@@ -200,6 +212,7 @@ def seal_batch(*, batch: Batch, by: User | None = None) -> Batch:
     event = batch.events.latest("pk")
     event.detail = detail
     event.save(update_fields=["detail"])
+    announce(Event.BATCH_SEALED, {"number": batch.number, "name": batch.name})
     return batch
 
 

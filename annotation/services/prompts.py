@@ -59,6 +59,7 @@ class PromptReport:
     already: int = 0  # in the pool before
     repeated: int = 0  # again within the file
     near: list[Resemblance] = field(default_factory=list)
+    bad_n: int = 0
     bad_rows: list[dict[str, object]] = field(default_factory=list)
 
 
@@ -126,6 +127,7 @@ def _good(items: Iterable[ImportedPrompt | BadRow], report: PromptReport) -> Ite
     try:
         for item in items:
             if isinstance(item, BadRow):
+                report.bad_n += 1
                 report.bad_rows.append({"line": item.line, "reason": item.reason})
             else:
                 yield _new(item)

@@ -38,6 +38,12 @@ TONES: Final[Mapping[str, str]] = MappingProxyType(
         "at work": "good",
         "paused": "warn",
         "waiting": "warn",
+        "on": "good",
+        "works": "good",
+        "failing": "bad",
+        "delivered": "good",
+        "ready": "good",
+        "writing": "live",
     }
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -15,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from annotation.admin.batch_forms import PlanForm
 from annotation.core.grades import Focus
 from annotation.core.states import BatchState
-from annotation.models import Batch, Comparison, Guideline, Judgment, Prompt, Snapshot, User
+from annotation.models import Batch, Comparison, Guideline, Judgment, Prompt, User
 from annotation.overview import seal_preview, with_counts
 from annotation.services.allocation import lease_next
 from annotation.services.batches import create_batch, seal_batch
@@ -77,12 +76,10 @@ def test_rosa_needs_nothing_but_her_role(rosas: Client, judged: list[Comparison]
     page(rosas, f"annotation_{name}_changelist")
 
 
-@pytest.mark.parametrize("model", [Judgment, Snapshot, Prompt, Comparison])
+@pytest.mark.parametrize("model", [Judgment, Prompt, Comparison])
 def test_the_record_is_read_and_never_written(
     rosas: Client, judged: list[Comparison], week: Batch, model: type[Judgment]
 ) -> None:
-    seal_batch(batch=week)
-    create_snapshot(batches=[week])
     row = model.objects.first()
     assert row is not None
     place = f"admin:annotation_{model._meta.model_name}"
@@ -215,37 +212,6 @@ def test_a_sealed_batch_is_not_offered_for_sealing(rosas: Client, week: Batch) -
     seal_batch(batch=week)
     answer = rosas.get(reverse("admin:annotation_batch_seal", args=(week.pk,)), follow=True)
     assert "Only an open batch can be sealed" in answer.content.decode()
-
-
-def test_a_snapshot_is_written_with_the_chosen_margins(
-    rosas: Client, week: Batch, judged: list[Comparison], home: Path
-) -> None:
-    seal_batch(batch=week)
-    rosas.post(
-        reverse("admin:annotation_batch_snapshot", args=(week.pk,)),
-        {"margin_table": "large", "aggregation": "majority/1", "earlier": "on"},
-    )
-    snapshot = Snapshot.objects.get()
-    assert (snapshot.margin_table, snapshot.rows) == ("large", 3)
-    assert (home / snapshot.path / "data.jsonl").exists()
-    text = page(rosas, "annotation_snapshot_change", snapshot.pk)
-    assert "data.jsonl" in text
-    assert "manifest.json" in text
-    assert snapshot.sha256 in text
-
-
-def test_an_open_batch_gets_no_snapshot(rosas: Client, week: Batch) -> None:
-    rosas.post(reverse("admin:annotation_batch_snapshot", args=(week.pk,)), {"margin_table": "small"})
-    assert not Snapshot.objects.exists()
-
-
-def test_a_snapshot_whose_file_is_gone_says_so(
-    rosas: Client, week: Batch, judged: list[Comparison], home: Path
-) -> None:
-    seal_batch(batch=week)
-    snapshot = create_snapshot(batches=[week])
-    (home / snapshot.path / "data.jsonl").unlink()
-    assert "missing" in page(rosas, "annotation_snapshot_change", snapshot.pk)
 
 
 def test_text_of_strangers_is_shown_and_not_run(rosas: Client, pairs: Pairs) -> None:

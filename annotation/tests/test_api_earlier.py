@@ -19,7 +19,7 @@ from tests.factories import make_judgment
 
 Pairs = Callable[..., list[Comparison]]
 AsUser = Callable[[User], Client]
-LAST, NEXT, JUDGMENTS = "/api/v1/judgments/last", "/api/v1/comparisons/next", "/api/v1/judgments"
+LAST, NEXT, JUDGMENTS = "/api/v1/me/judgments/last", "/api/v1/comparisons/next", "/api/v1/judgments"
 
 
 def say(client: Client, **fields: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def say(client: Client, **fields: Any) -> dict[str, Any]:
 
 
 def one(client: Client, uid: object) -> Any:
-    return client.get(reverse("api:judgment", args=[uid]))
+    return client.get(reverse("api:own-judgment", args=[uid]))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -142,7 +142,7 @@ def test_a_stranger_gets_a_problem_and_no_redirect(db: None, client: Client, pat
     answer = post(client, {}) if path == JUDGMENTS else client.get(path)
     assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
     assert answer.json()["code"] == "signed-out"
-    assert answer["WWW-Authenticate"] == "Session"
+    assert answer["WWW-Authenticate"] == 'Bearer realm="Margin"'
 
 
 def test_a_late_signed_out_answer_does_not_undo_a_new_sign_in(ada: User, as_user: AsUser) -> None:
@@ -244,7 +244,7 @@ def test_a_form_is_refused(ada: User, as_user: AsUser) -> None:
 
 
 def test_a_wrong_method_is_named(ada: User, as_user: AsUser) -> None:
-    answer = as_user(ada).get(JUDGMENTS)
+    answer = as_user(ada).get("/api/v1/passes")
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
 
 

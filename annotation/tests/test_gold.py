@@ -11,15 +11,17 @@ from annotation.checking import answer_of, candidates, doubtful, is_doubtful, wi
 from annotation.core.attention import GoldAnswer
 from annotation.core.grades import Choice, Focus, Grade, SafetyLabel
 from annotation.core.passes import PassReason
+from annotation.core.recipe import Recipe
 from annotation.core.states import ComparisonState
 from annotation.errors import ConflictError, DomainError, InvalidJudgmentError
 from annotation.models import AuditEvent, Batch, Comparison, Gold, GoldMark, Judgment, User
 from annotation.overview import counts_by_focus, seal_preview
-from annotation.queries import batch_progress, judged_comparisons
+from annotation.queries import batch_progress
 from annotation.services.allocation import lease_next
 from annotation.services.batches import create_batch, open_batch, seal_batch
 from annotation.services.gold import activate_gold, add_gold, promote_unanimous, retire_gold, stock_gold
 from annotation.services.passes import pass_on
+from annotation.services.snapshot_rows import chosen
 from annotation.tests.checks import (
     RIGHT,
     answer,
@@ -224,7 +226,7 @@ def test_checks_count_in_no_figure_of_the_week_and_become_no_data(rosa: User, ad
     assert sum(count.judgments for count in counts_by_focus(week)) == ordinary
     preview = seal_preview(week)
     assert (preview.comparisons, preview.judged, preview.judgments) == (3, ordinary, ordinary)
-    assert not any(pair.gold_id for pair in judged_comparisons([week]))
+    assert not any(pair.gold_id for pair in chosen(week, Recipe()))
 
 
 def test_no_check_of_a_focus_that_somebody_did_not_agree_to(rosa: User) -> None:

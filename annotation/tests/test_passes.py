@@ -8,13 +8,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from annotation.core.passes import FLAGS, WITHDRAWING, PassReason
+from annotation.core.recipe import Recipe
 from annotation.core.states import ComparisonState
 from annotation.errors import BatchSealedError, ConflictError, LeaseLostError, NotFoundError
 from annotation.models import Batch, Comparison, Judgment, Pass, User
-from annotation.queries import annotator_day, judged_comparisons
+from annotation.queries import annotator_day
 from annotation.services.allocation import lease_next
 from annotation.services.batches import seal_batch
 from annotation.services.passes import handle_flag, pass_on, retract_pass
+from annotation.services.snapshot_rows import chosen
 from tests.factories import make_judgment
 
 Pairs = Callable[..., list[Comparison]]
@@ -150,10 +152,10 @@ def test_a_flag_on_a_judged_pair_keeps_the_judgment_and_leaves_the_pair_out(
     make_judgment(ada)
     row = flag_again(ada, comparison, PassReason.PERSONAL_DATA)
     assert Judgment.objects.effective().count() == 1
-    assert not judged_comparisons([week]).exists()
+    assert not chosen(week, Recipe()).exists()
     retract_pass(annotator=ada, uid=row.uid)
     assert state_of(comparison) == ComparisonState.COMPLETE
-    assert judged_comparisons([week]).exists()
+    assert chosen(week, Recipe()).exists()
 
 
 def test_a_judged_pair_cannot_be_skipped(ada: User, pairs: Pairs) -> None:

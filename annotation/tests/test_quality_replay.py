@@ -25,7 +25,7 @@ from annotation.quality import said_in, scales_of
 from annotation.quality_couples import couples_of
 from annotation.quality_figures import Said, Scale, figures_of
 from annotation.quality_people import Worker, standing_out, workers_of
-from annotation.services.imports import import_file
+from annotation.services.imports import Source, import_file
 from annotation.tests.format_rows import DATA
 
 FILES = {
@@ -65,7 +65,7 @@ def replay(
         lines = file.readlines()[:: EVERY.get(form, 1)]
     path.write_text("".join(lines), encoding="utf-8")
     with django_db_blocker.unblock(), transaction.atomic():
-        batch, _ = import_file(path=path, form=form, skip_invalid=True)
+        batch, _ = import_file(source=Source(path=path, form=form), skip_invalid=True)
         rows = Judgment.objects.values_list("comparison", "annotator__username", "choice", "grade")
         found = Replay(path, form, said_in(batch), workers_of(batch), list(rows))
         transaction.set_rollback(True)

@@ -146,7 +146,8 @@ def test_no_prompt_nor_near_duplicate_stands_on_both_sides_over_ten_weeks(home: 
         assert drawn["held_out"] >= drawn["examples"] // 10
 
     snapshot = create_snapshot(batches=batches)
-    lines = (home / snapshot.path / "data.jsonl").read_text().splitlines()
+    data = home / "snapshots" / snapshot.path / "data"
+    lines = [line for split in ("train", "test") for line in (data / f"{split}.jsonl").open(encoding="utf-8")]
     records = [PreferenceRecord.from_line(line) for line in lines]
     published = {record.messages[0]["content"]: record.split for record in records}
     assert published == {text: side for text, side in sides.items() if side != "neither"}

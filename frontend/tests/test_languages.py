@@ -101,5 +101,5 @@ def test_the_admin_stays_english(rosa: User, as_user: AsUser) -> None:
 def test_errors_are_told_in_the_persons_language(
     ada: User, as_user: AsUser, pairs: Callable[..., list[Comparison]]
 ) -> None:
-    answer = as_user(ada).get("/api/v1/judgments/00000000-0000-0000-0000-000000000000", headers=CHINESE)
+    answer = as_user(ada).get("/api/v1/me/judgments/00000000-0000-0000-0000-000000000000", headers=CHINESE)
     assert answer.json()["detail"] == "没有您的这条判断，或您之后已修改过它。"  # noqa: RUF001

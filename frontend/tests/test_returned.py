@@ -57,7 +57,7 @@ def test_the_pair_is_opened_again_and_answering_ends_it(returned: Review, ada: U
         client, f"/rate?reopen={returned.judgment.uid}"
     )
     assert "A reviewer wrote" not in page(client, "/rate")
-    answer = client.get(f"/api/v1/judgments/{returned.judgment.uid}").json()
+    answer = client.get(f"/api/v1/me/judgments/{returned.judgment.uid}").json()
     assert answer["item"]["key"] == returned.comparison.key
     say(ada, returned.comparison, A, SLIGHTLY)
     assert BACK not in page(client, "/")
@@ -96,5 +96,5 @@ def test_what_a_reviewer_sets_is_no_judgment_of_their_own(
     label = Judgment.objects.get(source="review")
     client = as_user(rhea)
     assert "Question" not in page(client, "/mine")
-    assert client.get("/api/v1/judgments/last").json() == {"item": None}
-    assert client.get(f"/api/v1/judgments/{label.uid}").status_code == 404
+    assert client.get("/api/v1/me/judgments/last").json() == {"item": None}
+    assert client.get(f"/api/v1/me/judgments/{label.uid}").status_code == 404

@@ -262,7 +262,7 @@ async function undo() {
 // A judgment of this person that the server holds, by uid or the last one; null where there is none to be had.
 async function stored(which) {
   const unsent = toStore(await outbox.list()).length;
-  const answer = unsent ? null : await api("GET", `${urls.judgments}/${which}`).catch(() => null);
+  const answer = unsent ? null : await api("GET", `${urls.mine}/${which}`).catch(() => null);
   if (!answer?.data.item) {
     if (answer?.status > 400) view.notice("reopened", reasonOf(answer.data), { mood: "bad", closes: true });
     return null;
