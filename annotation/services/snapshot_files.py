@@ -1,7 +1,7 @@
-"""The two files of a split: JSON lines and Parquet with the same rows. A second thread writes them.
+"""The two files of a split: JSON lines and Parquet with the same rows. Threads beside the first write them.
 
-The thread hashes, parses and compresses outside of Python's lock, while the first waits for the database or makes
-lines. Equal lines give equal bytes: row groups end where the lines say, and nothing of the clock goes in.
+They hash, parse and compress outside of Python's lock, while the first waits for the database or makes lines. Equal
+lines give equal bytes: row groups end where the lines say, and nothing of the clock goes in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from pyarrow import parquet
 
 GROUP_ROWS: Final = 4_000
 GROUP_BYTES: Final = 4 * 2**20  # of lines; a group is what a writer and each reader hold in memory
-AHEAD: Final = 1  # groups that may wait to be written
+AHEAD: Final = 3  # writes that may wait; each group is two, lines and table
 
 JSON_LINES: Final = "application/x-ndjson"
 PARQUET: Final = "application/vnd.apache.parquet"
@@ -120,7 +119,7 @@ class LinesFile:
         self.rows = 0
         self._about = (path, form, split, media_type)
         self._threads = threads
-        self._waiting: deque[Future[bytes]] = deque()
+        self._waiting: deque[Future[Any]] = deque()
         self._lines: list[bytes] = []
         self._size = 0
         self._file = HashedFile(folder / path)
@@ -149,20 +148,21 @@ class LinesFile:
         while len(self._waiting) >= AHEAD:
             self._waiting.popleft().result()
         self.rows += len(self._lines)
-        self._waiting.append(self._threads.submit(self._write, self._lines))
+        self._write(b"".join(self._lines), len(self._lines))
         self._lines, self._size = [], 0
 
-    def _write(self, lines: Sequence[bytes]) -> bytes:
-        data = b"".join(lines)
-        self._file.write(data)
-        return data
+    def _write(self, data: bytes, rows: int) -> None:
+        self._waiting.append(self._threads.submit(self._file.write, data))
 
 
 class SplitFiles(LinesFile):
     """The native lines of one split, and the same rows as Parquet."""
 
-    def __init__(self, folder: Path, split: str, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, folder: Path, split: str, threads: ThreadPoolExecutor, parsing: ThreadPoolExecutor
+    ) -> None:
         super().__init__(folder, f"data/{split}.jsonl", "native", split, JSON_LINES, threads)
+        self._parsing = parsing
         self._table_path = f"data/{split}-00000-of-00001.parquet"
         self._table = HashedFile(folder / self._table_path)
         self._parquet = parquet.ParquetWriter(
@@ -189,22 +189,32 @@ class SplitFiles(LinesFile):
         super().close()
         self._table.close()
 
-    def _write(self, lines: Sequence[bytes]) -> bytes:
-        data = super()._write(lines)
-        # One block, in one thread: where it is cut would change the pages of the file.
-        reading = arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
-        parsing = arrow_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error")
-        table = arrow_json.read_json(pa.BufferReader(data), read_options=reading, parse_options=parsing)
-        self._parquet.write_table(table.select(SCHEMA.names), row_group_size=len(lines))
-        return data
+    def _write(self, data: bytes, rows: int) -> None:
+        super()._write(data, rows)
+        table = self._parsing.submit(_table_of, data)
+        self._waiting.append(self._threads.submit(self._write_table, table, rows))
+
+    def _write_table(self, table: Future[pa.Table], rows: int) -> None:
+        self._parquet.write_table(table.result(), row_group_size=rows)
+
+
+def _table_of(data: bytes) -> pa.Table:
+    # One block, in one thread: where it is cut would change the pages of the file.
+    reading = arrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
+    parsing = arrow_json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error")
+    table = arrow_json.read_json(pa.BufferReader(data), read_options=reading, parse_options=parsing)
+    return table.select(SCHEMA.names)
 
 
 class DataFiles:
     """Both splits of a snapshot."""
 
     def __init__(self, folder: Path) -> None:
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="snapshot")
-        self.of = {split: SplitFiles(folder, split, self._threads) for split in ("train", "test")}
+        # One thread each: what is handed to it is written in that order.
+        self._threads = [
+            ThreadPoolExecutor(1, thread_name_prefix=f"snapshot {kind}") for kind in ("writer", "parser")
+        ]
+        self.of = {split: SplitFiles(folder, split, *self._threads) for split in ("train", "test")}
 
     @property
     def rows(self) -> int:
@@ -219,7 +229,8 @@ class DataFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for thread in self._threads:
+            thread.shutdown(wait=True, cancel_futures=True)
         for files in self.of.values():
             files.close()
 

@@ -78,16 +78,16 @@ def test_parquet_holds_what_the_lines_hold_and_equal_lines_are_equal_bytes(
 
 
 def _write(folder: Path, records: list[PreferenceRecord]) -> list[Any]:
-    with ThreadPoolExecutor(1) as threads:
-        files = SplitFiles(folder, "train", threads)
+    with ThreadPoolExecutor(1) as threads, ThreadPoolExecutor(1) as parsing:
+        files = SplitFiles(folder, "train", threads, parsing)
         for record in records:
             files.add(record.to_line().encode())
         return files.finish_both()
 
 
 def test_what_breaks_in_the_other_thread_breaks_the_writing(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(1) as threads:
-        files = SplitFiles(tmp_path, "train", threads)
+    with ThreadPoolExecutor(1) as threads, ThreadPoolExecutor(1) as parsing:
+        files = SplitFiles(tmp_path, "train", threads, parsing)
         files.add(b'{"unknown": 1}\n')
         with pytest.raises(Exception, match="unexpected field"):
             files.finish()

@@ -328,7 +328,7 @@ def test_webhooks_are_told_what_became_of_it(two_weeks: list[Batch], rosa: User)
     withdraw_rows(snapshot=snapshot, annotators=["annotator-ben"], reason="Asked.", by=rosa)
     events = list(WebhookDelivery.objects.order_by("pk").values_list("event", flat=True))
     assert events == ["snapshot.ready", "snapshot.withdrawn"]
-    assert json.loads(WebhookDelivery.objects.first().body)["data"]["snapshot"] == snapshot.pk  # type: ignore[union-attr]
+    assert json.loads(WebhookDelivery.objects.first().body)["data"]["id"] == snapshot.pk  # type: ignore[union-attr]
 
 
 def test_questions_grow_with_pages_and_not_with_rows(

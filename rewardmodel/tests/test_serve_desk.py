@@ -23,6 +23,7 @@ class Lengths:
 
     def __init__(self) -> None:
         self.may = threading.Event()
+        self.begun = threading.Event()
         self.passes: list[int] = []
         self.broken = False
 
@@ -32,7 +33,8 @@ class Lengths:
         return [Row(tuple(range(len(text))), 0) for text in group[1]]
 
     def rewards(self, groups: Sequence[Sequence[Row]]) -> list[list[float]]:
-        assert self.may.wait(10)
+        self.begun.set()
+        assert self.may.wait(60)
         if self.broken:
             raise MemoryError("too much")
         if groups:
@@ -64,7 +66,7 @@ def ask(desk: Desk, *responses: str, seconds: float = 10) -> list[list[float]]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while not true():
         assert time.monotonic() < limit
         time.sleep(0.005)
@@ -79,8 +81,7 @@ def test_rewards_come_in_the_order_asked(desk: Desk, lengths: Lengths) -> None:
 def test_what_comes_while_the_model_works_is_one_pass(desk: Desk, lengths: Lengths) -> None:
     with ThreadPoolExecutor() as threads:
         first = threads.submit(ask, desk, "a")
-        until(lambda: desk.waiting == 1)
-        time.sleep(0.05)  # the first pass has begun, and waits
+        assert lengths.begun.wait(60)
         others = [threads.submit(ask, desk, "b" * n) for n in range(2, 6)]
         until(lambda: desk.waiting == 5)
         lengths.may.set()
@@ -130,7 +131,7 @@ def test_whoever_comes_when_too_much_waits_is_sent_away(desk: Desk, lengths: Len
 def test_what_nobody_waits_for_any_more_is_not_computed(desk: Desk, lengths: Lengths) -> None:
     with ThreadPoolExecutor() as threads:
         first = threads.submit(ask, desk, "a")
-        until(lambda: desk.waiting == 1)
+        assert lengths.begun.wait(60)
         with pytest.raises(LateError):
             ask(desk, "bb", seconds=0.05)
         lengths.may.set()

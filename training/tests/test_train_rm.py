@@ -71,7 +71,7 @@ def _start(spec: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def _wait_for_stage(out: Path, name: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not any(event.data.get("name") == name for event in read_events(out / "events.jsonl")[0]):
         assert time.monotonic() < deadline, f"the process does not come to {name}"
         time.sleep(0.005)

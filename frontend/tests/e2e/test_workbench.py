@@ -222,6 +222,35 @@ def test_a_pair_that_was_just_judged_never_comes_again(bench: Bench, pairs: Pair
     page.unroute_all(behavior="ignoreErrors")
 
 
+SLOW_DISK = """() => Object.defineProperty(IDBTransaction.prototype, "oncomplete", {
+  set(then) { this.addEventListener("complete", () => setTimeout(then, 2000)); },
+})"""
+
+
+def test_the_end_counts_what_is_on_its_way_to_the_outbox_too(bench: Bench, pairs: Pairs, ada: User) -> None:
+    pairs(2)
+    page = bench()
+    eventually(lambda: ada.leases.count() == 2, page)
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.abort()  # so that it is asked again when the first judgment is long stored
+
+    page.route("**/comparisons/next?*", hold)
+    submit(page, "1")
+    eventually(lambda: len(asked) == 2 and effective(1)(), page)
+    answer = asked[1].fetch()
+    page.evaluate(SLOW_DISK)
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    asked[1].fulfill(response=answer)
+    page.wait_for_selector("#rest:not([hidden])")
+    assert page.inner_text("#rest-words").startswith("You have made 2 judgments today.")
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_a_sealed_week_says_what_was_not_stored(bench: Bench, pairs: Pairs, week: Batch) -> None:
     pairs(4)
     page = bench()

@@ -77,16 +77,16 @@ async function ask() {
   if (asking) missed = true;
   if (asking || wanted <= 0) return;
   asking = true;
-  const { busy, settled } = sender;
+  const [{ busy, settled }, last] = [sender, saved];
   try {
-    await saved;
+    await last;
     const unsent = toStore(await outbox.list());
     const skip = [...known(), ...unsent.map((entry) => entry.body.comparison)].slice(0, 200);
     const answer = await api("GET", `${urls.next}?count=${wanted}&skip=${skip.join(",")}`);
     const state = answer.status === 200 ? "clear" : hindrance(answer) || "trouble";
     if (state !== "clear" || !count.pending) connection(state);
     // The server's counts are exact only where nothing was on its way meanwhile; else ours are.
-    const isExact = !busy && !sender.busy && settled === sender.settled;
+    const isExact = !busy && !sender.busy && settled === sender.settled && last === saved;
     if (state === "clear") receive(answer.data, isExact ? unsent : null);
     else setTimeout(ask, AGAIN);
   } catch (error) {
