@@ -23,7 +23,7 @@ from pyarrow import parquet
 
 GROUP_ROWS: Final = 4_000
 GROUP_BYTES: Final = 4 * 2**20  # of lines; a group is what a writer and each reader hold in memory
-AHEAD: Final = 3  # writes that may wait; each group is two, lines and table
+AHEAD: Final = 2  # writes that may wait; each group is two, lines and table
 
 JSON_LINES: Final = "application/x-ndjson"
 PARQUET: Final = "application/vnd.apache.parquet"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 PER_FILE: Final = 4_000  # lines, about
-HELD: Final = 8 * 2**20  # bytes of lines in memory before they go to their files
+HELD: Final = 4 * 2**20  # bytes of lines in memory before they go to their files
 
 
 class Sorter:

@@ -23,7 +23,7 @@ from annotation.core.states import ComparisonState
 from annotation.models import Batch, Comparison, Judgment, Prompt, User
 
 PAGE: Final = 2_000  # pairs; more are no faster
-AHEAD: Final = 2  # pages that may wait to be used
+AHEAD: Final = 1  # pages that may wait to be used
 KEPT: Final = tuple(state for state in ComparisonState if state is not ComparisonState.WITHDRAWN)
 
 PAIR: Final = (
