@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -16,7 +15,8 @@ import pytest
 from annotation.core.grades import Focus, Grade
 from annotation.core.records import Message, PreferenceRecord, content_key, prompt_key
 from rewardmodel.core.backbone import PolicyRef
-from rewardmodel.core.files import verify_manifest, write_manifest
+from rewardmodel.core.files import verify_manifest
+from rewardmodel.tests.examples import write_snapshot
 from training.core.events import read_events
 
 PAIRS = 12
@@ -25,12 +25,7 @@ PAIRS = 12
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
     """Twelve helpfulness pairs, the last two held out."""
-    directory = tmp_path / "snapshot"
-    directory.mkdir()
-    data = "".join(_record(number).to_line() for number in range(PAIRS))
-    (directory / "data.jsonl").write_text(data)
-    write_manifest(directory, {"name": "week-1", "sha256": hashlib.sha256(data.encode()).hexdigest()})
-    return directory
+    return write_snapshot(tmp_path / "snapshot", [_record(number) for number in range(PAIRS)])
 
 
 def _record(number: int) -> PreferenceRecord:
@@ -70,9 +65,10 @@ def _start(spec: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _wait_for_stage(out: Path, name: str) -> None:
+def _wait_for_stage(process: subprocess.Popen[bytes], out: Path, name: str) -> None:
     deadline = time.monotonic() + 240
     while not any(event.data.get("name") == name for event in read_events(out / "events.jsonl")[0]):
+        assert process.poll() is None, f"the process ended before it came to {name}"
         assert time.monotonic() < deadline, f"the process does not come to {name}"
         time.sleep(0.005)
 
@@ -84,7 +80,7 @@ def test_a_reward_model_whose_training_was_killed_is_the_one_of_an_undisturbed_r
     spec = _spec(tmp_path, tiny, snapshot)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = _start(spec, killed)
-    _wait_for_stage(killed, "load")
+    _wait_for_stage(process, killed, "load")
     process.kill()
     assert process.wait() in {-signal.SIGKILL, 0}
     for out in (killed, whole):
