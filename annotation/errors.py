@@ -70,8 +70,8 @@ class InvalidImportError(DomainError):
     status = 422
 
 
-class ImportTooLargeError(DomainError):
-    """A file longer than the house takes."""
+class TooLargeError(DomainError):
+    """A body or a file longer than the house takes."""
 
     code = "too-large"
     status = 413

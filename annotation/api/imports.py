@@ -35,7 +35,7 @@ from annotation.core.formats.mappings import FocusMapping
 from annotation.core.formats.prompt_sets import PROMPT_SETS
 from annotation.core.formats.registry import FORMATS
 from annotation.core.scopes import Scope
-from annotation.errors import ImportTooLargeError, NotFoundError
+from annotation.errors import NotFoundError, TooLargeError
 from annotation.models import Batch
 from annotation.services.imports import NEW, DryRunError, Source, import_file, import_prompt_set, look_into
 from annotation.services.prompts import PromptRehearsalError
@@ -177,7 +177,7 @@ def _body(request: HttpRequest) -> tuple[str, Iterator[bytes]]:
     length = request.headers.get("Content-Length", "")
     limit = settings.IMPORT_LIMIT + (FRAME if kind == MULTIPART else 0)
     if length.isdigit() and int(length) > limit:
-        raise ImportTooLargeError(f"The body is longer than {settings.IMPORT_LIMIT:,} bytes. Split it.")
+        raise TooLargeError(f"The body is longer than {settings.IMPORT_LIMIT:,} bytes. Split it.")
     if kind == MULTIPART:
         return _form_file(request)
     if kind not in MEDIA_TYPES:

@@ -30,9 +30,9 @@ from annotation.api.problems import (
     OtherPersonError,
     SessionOnlyError,
     SignedOutError,
-    TooLargeError,
     json_problem,
 )
+from annotation.errors import TooLargeError
 from annotation.models import Role, User
 
 BODY_LIMIT: Final = 64 * 1024  # bytes

@@ -63,11 +63,6 @@ class MethodError(DomainError):
     status = 405
 
 
-class TooLargeError(DomainError):
-    code = "too-large"
-    status = 413
-
-
 class MediaTypeError(DomainError):
     code = "unsupported-media-type"
     status = 415

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from annotation.errors import ImportTooLargeError, NotFoundError
+from annotation.errors import NotFoundError, TooLargeError
 
 KEEP_SECONDS: Final = 24 * 3600
 LONGEST_NAME: Final = 200
@@ -45,7 +45,7 @@ def keep_upload(*, pieces: Iterable[bytes], name: str) -> Upload:
     """Store a file as it comes, in constant memory.
 
     Raises:
-        ImportTooLargeError: it is longer than the setting IMPORT_LIMIT; nothing of it is kept.
+        TooLargeError: it is longer than the setting IMPORT_LIMIT; nothing of it is kept.
     """
     prune_uploads()
     with passing_file(pieces=pieces) as (part, sha256, size):
@@ -58,7 +58,7 @@ def passing_file(*, pieces: Iterable[bytes]) -> Iterator[tuple[Path, str, int]]:
     """Store a file for as long as it is used: where it lies, its hash, its length in bytes.
 
     Raises:
-        ImportTooLargeError: it is longer than the setting IMPORT_LIMIT; nothing of it is kept.
+        TooLargeError: it is longer than the setting IMPORT_LIMIT; nothing of it is kept.
     """
     _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     part = _folder() / f"{uuid4().hex}.part"
@@ -76,7 +76,7 @@ def _write(part: Path, pieces: Iterable[bytes]) -> tuple[str, int]:
         for piece in pieces:
             size += len(piece)
             if size > settings.IMPORT_LIMIT:
-                raise ImportTooLargeError(
+                raise TooLargeError(
                     f"The file is longer than {settings.IMPORT_LIMIT:,} bytes. Split it, or let an administrator "
                     "import it with manage.py import_comparisons."
                 )

@@ -105,6 +105,19 @@ def checked_pair(record: PreferenceRecord) -> tuple[str, str]:
     return record.chosen, record.rejected
 
 
+def message_rows(record: PreferenceRecord) -> Iterator[Row]:
+    """Prompt and both answers as lists of messages, with the margin: what TRL and OpenRLHF both read."""
+    chosen, rejected = checked_pair(record)
+    # A margin in every row, and as a float: TRL looks for the column in a batch's first row alone.
+    yield {
+        "prompt": turns(record.messages),
+        "chosen": answer(chosen),
+        "rejected": answer(rejected),
+        "margin": float(record.margin),
+        "id": record.id,
+    }
+
+
 def split_system(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
     """The text of the system message, empty where there is none, and the turns after it.
 

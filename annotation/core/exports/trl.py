@@ -9,21 +9,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
-from annotation.core.exports.base import ExportFormat, Row, UnfitError, answer, checked_pair, turns
+from annotation.core.exports.base import ExportFormat, Row, UnfitError, answer, message_rows, turns
 from annotation.core.grades import SafetyLabel
 from annotation.core.records import PreferenceRecord
-
-
-def preference_rows(record: PreferenceRecord) -> Iterator[Row]:
-    chosen, rejected = checked_pair(record)
-    # A margin in every row, and as a float: TRL looks for the column in a batch's first row alone.
-    yield {
-        "prompt": turns(record.messages),
-        "chosen": answer(chosen),
-        "rejected": answer(rejected),
-        "margin": float(record.margin),
-        "id": record.id,
-    }
 
 
 def prompt_rows(record: PreferenceRecord) -> Iterator[Row]:
@@ -52,7 +40,7 @@ PREFERENCE: Final[ExportFormat[PreferenceRecord]] = ExportFormat(
         ("`margin`", "m(r) of Eq. 2 as a float in every row; 0.0 where there is no grade"),
         ("`id`", "the record's `id`; TRL passes over it"),
     ),
-    rows=preference_rows,
+    rows=message_rows,
 )
 PROMPT: Final[ExportFormat[PreferenceRecord]] = ExportFormat(
     name="trl-prompt",

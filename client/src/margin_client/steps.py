@@ -255,6 +255,14 @@ class OfAsync(Protocol):
     def driver(self) -> AsyncDriver: ...
 
 
+def _driven(bound: Callable[P, Any], drive: Callable[[Any], Any]) -> Callable[P, Any]:
+    @functools.wraps(bound)
+    def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return drive(bound(*args, **kwargs))
+
+    return method
+
+
 class endpoint(Generic[P, T]):  # noqa: N801  reads as the decorator that it is
     """A method that asks once: it returns a T, or with `AsyncMargin` something to await for one."""
 
@@ -269,15 +277,7 @@ class endpoint(Generic[P, T]):  # noqa: N801  reads as the decorator that it is
     @overload
     def __get__(self, resource: OfAsync, owner: type | None = None) -> Callable[P, Awaitable[T]]: ...
     def __get__(self, resource: Any, owner: type | None = None) -> Any:
-        if resource is None:
-            return self
-        bound = self.function.__get__(resource)
-
-        @functools.wraps(bound)
-        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return resource.driver.run(bound(*args, **kwargs))
-
-        return method
+        return self if resource is None else _driven(self.function.__get__(resource), resource.driver.run)
 
 
 class feed(Generic[P, T]):  # noqa: N801  reads as the decorator that it is
@@ -294,12 +294,4 @@ class feed(Generic[P, T]):  # noqa: N801  reads as the decorator that it is
     @overload
     def __get__(self, resource: OfAsync, owner: type | None = None) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, resource: Any, owner: type | None = None) -> Any:
-        if resource is None:
-            return self
-        bound = self.function.__get__(resource)
-
-        @functools.wraps(bound)
-        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return resource.driver.each(bound(*args, **kwargs))
-
-        return method
+        return self if resource is None else _driven(self.function.__get__(resource), resource.driver.each)
