@@ -200,6 +200,9 @@ SOUND: dict[str, dict[str, Any]] = {
     "rewardbench": {"prompt": "x", "chosen": "y", "rejected": "z", "chosen_model": "V1", "id": 1},
     "label-studio": {"id": 1, "data": {"prompt": "x", "a": "y", "b": "z"}, "annotations": [ANNOTATION]},
     "argilla": {"id": "1", "fields": {"prompt": "x", "a": "y", "b": "z"}, "responses": {"q": [ANSWER]}},
+    "rm-bench": {"id": 1, "prompt": "x", "domain": "chat"}
+    | {"chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"]},
+    "llmbar": {"input": "x", "output_1": "y", "output_2": "z", "label": 1},
 }
 FREE = FieldMapping(
     prompt="prompt", response_a="a", response_b="b", choice="q", values={"left": Side.A, "a": Side.A}

@@ -74,6 +74,11 @@ def _answers(value: Any) -> bool:
     return isinstance(one, dict) and {"user_id", "value"} <= one.keys()
 
 
+def _is_in_styles(row: Row) -> bool:
+    sides = [row.get(name) if row.has(name) else None for name in _SIDES]
+    return all(isinstance(side, list) and side and isinstance(side[0], str) for side in sides)
+
+
 _SIDES: Final = ("chosen", "rejected")
 
 _MARKS: Final[tuple[tuple[str, Callable[[Row], bool]], ...]] = (
@@ -86,6 +91,8 @@ _MARKS: Final[tuple[tuple[str, Callable[[Row], bool]], ...]] = (
     ("pandalm", _has("response1", "response2", "annotator1")),
     ("fgrlhf", _has("prediction 1", "prediction 2", "preference")),
     ("ukpconvarg", _has("a1", "a2", "assignments")),
+    ("llmbar", _has("input", "output_1", "output_2", "label")),
+    ("rm-bench", _is_in_styles),
     ("oasst", lambda row: _kind(row, "prompt") is dict),
     ("rewardbench", _has("prompt", *_SIDES, "chosen_model", "rejected_model")),
     ("llama-factory", _has("conversations", *_SIDES)),

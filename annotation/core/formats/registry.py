@@ -17,11 +17,13 @@ from annotation.core.formats import (
     judgments,
     label_studio,
     llama_factory,
+    llmbar,
     native,
     oasst,
     openrlhf,
     pandalm,
     rewardbench,
+    rm_bench,
     snapshot,
     trl,
     tulu,
@@ -51,6 +53,8 @@ FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
             oasst.FORMAT,
             fgrlhf.FORMAT,
             ukpconvarg.FORMAT,
+            rm_bench.FORMAT,
+            llmbar.FORMAT,
         )
     }
 )
