@@ -5,13 +5,13 @@ Knows the manifest and Markdown. Must not know rows, files or the clock: equal s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from annotation.core.card_plots import bars
 from annotation.core.grades import Grade, SafetyLabel
+from annotation.core.markdown import quoted, table
 
 SIZES: Final = (  # the Hub's words for a number of rows
     (1_000, "n<1K"),
@@ -66,9 +66,9 @@ def _front(card: Card) -> str:
     """The YAML above the text. Strings stand as JSON, which YAML reads."""
     rows = card.manifest["counts"]
     splits = [split for split in ("train", "test") if rows.get(f"split: {split}")] or ["train"]
-    lines = ["---", f"pretty_name: {_quoted(card.manifest['name'])}"]
+    lines = ["---", f"pretty_name: {quoted(card.manifest['name'])}"]
     if card.languages:
-        lines += ["language:", *(f"- {_quoted(language)}" for language in card.languages)]
+        lines += ["language:", *(f"- {quoted(language)}" for language in card.languages)]
     lines += ["size_categories:", f"- {size_category(card.manifest['rows'])}"]
     lines += [
         "tags:",
@@ -92,7 +92,7 @@ def _body(manifest: Mapping[str, Any]) -> str:
         "which of them was preferred, and how much.",
         _replaces(manifest),
         "## How it was made",
-        _table(("", ""), _facts(manifest)),
+        table(("", ""), _facts(manifest)),
         "## What is in it",
         _counts(manifest["counts"]),
         *(f"![{title}](plots/{word}.svg)" for word, title, _ in PLOTS),
@@ -147,23 +147,14 @@ def _counts(counts: Mapping[str, int]) -> str:
     for name, count in counts.items():
         group, _, word = name.partition(": ")
         rows.append((group.capitalize(), word.replace("_", " "), f"{count:,}"))
-    return _table(("", "", "Rows"), rows) if rows else "It holds no rows."
+    return table(("", "", "Rows"), rows) if rows else "It holds no rows."
 
 
 def _counted(manifest: Mapping[str, Any], word: str, order: Sequence[str]) -> list[tuple[str, int]]:
     return [(name.replace("_", " "), manifest["counts"].get(f"{word}: {name}", 0)) for name in order]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def _plain(text: str) -> str:
     """Text of people's as a line of Markdown that is nothing but text."""
     line = " ".join(text.split())
     return "".join(f"\\{one}" if one in "\\|[]<>*#" else one for one in line)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(" ".join(text.split()), ensure_ascii=False)

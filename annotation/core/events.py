@@ -24,6 +24,7 @@ class Event(StrEnum):
     RUN_FINISHED = "run.finished"
     RUN_FAILED = "run.failed"
     REWARD_MODEL_REGISTERED = "reward_model.registered"
+    REWARD_MODEL_PROMOTED = "reward_model.promoted"
     POLICY_REGISTERED = "policy.registered"
     ITERATION_MOVED = "iteration.moved"
     PING = "ping"  # a test that somebody asked for
@@ -47,6 +48,7 @@ SENTENCES: Final[Mapping[Event, str]] = MappingProxyType(
         Event.RUN_FINISHED: "A run has done its work",
         Event.RUN_FAILED: "A run ended without success: it failed, broke or was cancelled",
         Event.REWARD_MODEL_REGISTERED: "A new reward model can be used",
+        Event.REWARD_MODEL_PROMOTED: "A reward model became the current one of its focus",
         Event.POLICY_REGISTERED: "A new policy can be used",
         Event.ITERATION_MOVED: "An iteration reached its next stage",
         Event.PING: "A test that somebody asked for",
@@ -82,6 +84,13 @@ EXAMPLES: Final[Mapping[Event, Mapping[str, Any]]] = MappingProxyType(
             "state": "errored",
         },
         Event.REWARD_MODEL_REGISTERED: {"id": 3, "name": "helpfulness-V2", "focus": "helpfulness"},
+        Event.REWARD_MODEL_PROMOTED: {
+            "id": 3,
+            "name": "helpfulness-V2",
+            "focus": "helpfulness",
+            "how": "rule",
+            "previous": {"id": 1, "name": "helpfulness-V1"},
+        },
         Event.POLICY_REGISTERED: {"id": 4, "name": "policy-V2"},
         Event.ITERATION_MOVED: {"id": 2, "number": 2, "from": "collecting", "to": "sealed"},
         Event.PING: {"webhook": 1},

@@ -25,6 +25,29 @@ Number = Annotated[int, Field(ge=1, le=2_147_483_647)]
 Word = Annotated[str, Field(max_length=100)]
 
 
+# What `_four_numbers` and `_fits_together` say, for whoever reads the schema alone.
+FITS_TOGETHER: Final[dict[str, Any]] = {
+    "not": {
+        "properties": {"batches": {"minItems": 1}, "up_to": {"type": "integer"}},
+        "required": ["batches", "up_to"],
+    },
+    "if": {"properties": {"margin_table": {"const": MarginTable.OWN.value}}, "required": ["margin_table"]},
+    "then": {
+        "properties": {
+            "margins": {
+                "type": "object",
+                "required": [grade.value for grade in Grade],
+                "additionalProperties": {
+                    "anyOf": [{"const": 0}, {"minimum": SMALLEST_MARGIN, "maximum": LARGEST_MARGIN}]
+                },
+            }
+        },
+        "required": ["margins"],
+    },
+    "else": {"properties": {"margins": {"type": "null"}}},
+}
+
+
 class Recipe(BaseModel):
     """Which judgments of which batches become rows, and how.
 
@@ -35,7 +58,7 @@ class Recipe(BaseModel):
     OWN, by grade.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=FITS_TOGETHER)
 
     batches: tuple[Number, ...] = Field((), max_length=MOST)
     up_to: Number | None = None

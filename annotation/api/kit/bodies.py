@@ -26,18 +26,25 @@ def read(request: Request, shape: type[Shape], *, limit: int = BODY_LIMIT) -> Sh
         InvalidRequestError: not JSON, or a field that is wrong, too many or missing; each is named with its way from
             the outside, as in prompts.3.text.
     """
-    text = read_json(request._request, limit)
+    try:
+        return as_shape(shape, read_json(request._request, limit))
+    except ValidationError as error:
+        raise misshapen(path_errors(error)) from None
+
+
+def as_shape(shape: type[Shape], text: str | bytes) -> Shape:
+    """JSON as `shape`.
+
+    Raises:
+        ValidationError: it does not have that shape.
+    """
     try:
         return shape.model_validate_json(text)
     except ValidationError as error:
-        wrong = error
-    if any(_is_whole(item) for item in wrong.errors()):
-        # To JSON Schema 3.0 is an integer, and some languages write it so; pydantic wants 3.
-        try:
-            return shape.model_validate_json(json.dumps(json.loads(text, parse_float=_number)))
-        except ValidationError as error:
-            wrong = error
-    raise misshapen(path_errors(wrong))
+        if not any(_is_whole(item) for item in error.errors()):
+            raise
+    # To JSON Schema 3.0 is an integer, and some languages write it so; pydantic wants 3.
+    return shape.model_validate_json(json.dumps(json.loads(text, parse_float=_number)))
 
 
 @contextmanager
