@@ -12,7 +12,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test test-trainers loop bench-tree bench-page bench-next bench-export bench-crowd fuzz openapi lint format messages setup setup-test clean
+.PHONY: help demo test test-trainers loop bench-rm bench-page bench-next bench-export bench-crowd bench-learning bench-graded fuzz openapi lint format messages setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,8 +41,9 @@ loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FO
 	@MARGIN_HOME=$(LOOP_HOME) $(BIN)/python manage.py run_loop --model $(MODEL) --seed $(SEED) \
 		$(if $(DATA),--data $(DATA)) $(if $(FORMAT),--format $(FORMAT))
 
-bench-tree: .venv/.demo ## Measure the token tree against separate rows (DATA=an HH-RLHF file)
-	@$(BIN)/python -m bench.tree $(if $(DATA),--data $(DATA))
+bench-rm: .venv/.test ## Measure reward models as token trees against TRL and separate rows (DATA=an HH-RLHF file)
+	@$(BIN)/python -c "import trl" 2>/dev/null || $(BIN)/pip install -q trl==1.16.0
+	@$(BIN)/python -m bench.rm $(if $(DATA),--data $(DATA))
 
 bench-page: .venv/.test ## Measure the annotator's page in a real browser against a real server
 	@$(BIN)/python -m bench.page
@@ -57,6 +58,12 @@ bench-export: .venv/.test ## Measure a snapshot of 1,000,000 judgments on Postgr
 bench-crowd: .venv/.test ## 200 annotators on PostgreSQL and 20 on SQLite, their servers killed (half an hour)
 	@$(BIN)/python -m bench.crowd --annotators 20 --comparisons 2000
 	@$(BIN)/python -m tests.servers $(BIN)/python -m bench.crowd
+
+bench-learning: .venv/.test ## Cross-validate reward models on public sets against words and length (DATA=folder)
+	@$(BIN)/python -m bench.learning $(if $(DATA),--data $(DATA))
+
+bench-graded: .venv/.test ## Try the margin and the safety loss in made-up worlds, with seeds and intervals
+	@$(BIN)/python -m bench.graded
 
 fuzz: .venv/.test ## Ask a real server for all that the API's schema allows, and more (EXAMPLES=50 SEED=0)
 	@$(BIN)/python -m tests.fuzz --examples $(or $(EXAMPLES),50) --seed $(SEED)

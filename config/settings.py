@@ -247,6 +247,7 @@ RUN_STREAMS = int(
 )  # runs that a web process lets be followed; each takes a thread
 SCORER_SECONDS = env.number("SCORER_SECONDS", 60)  # for which a resident scorer is waited for
 RESPONSE_SERVER_KEYS = env.pairs("RESPONSE_SERVER_KEYS")
+READ_VARIABLE = env.text  # for a command that is told which variable holds a key
 WORKER_TIED = env.flag("WORKER_TIED", default=False)  # end with the process that started this one
 RUN_SWEEP = env.number("RUN_SWEEP", 5)
 WEEK_SWEEP = env.number("WEEK_SWEEP", 20)  # between two looks at what the clock opens and seals

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
-
 from annotation.errors import NotFoundError
 from annotation.models import Role, User
-from rewardmodel.models import RewardModelVersion
+from rewardmodel.models import RewardModelVersion, RewardModelVersionQuerySet
 
 
-def reward_models_for(user: User) -> QuerySet[RewardModelVersion]:
+def reward_models_for(user: User) -> RewardModelVersionQuerySet:
     rows = RewardModelVersion.objects.all()
     return rows if user.may(Role.RESEARCHER) else rows.none()
 

@@ -1,25 +1,32 @@
-"""Reward model versions: what was trained on what, how well it judges, and where people say the opposite."""
+"""Reward model versions: what was trained on what, how well it judges, which is current, and where people say the
+opposite."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, person
+from annotation.admin.base import RoleAdmin, Step, act, person
 from annotation.admin.data import excerpt
 from annotation.core.grades import Focus, Grade
+from annotation.errors import NotFoundError
 from annotation.models import Batch, Role, User
-from annotation.templatetags.panel import brief, moment, words
+from annotation.templatetags.panel import moment, words
 from rewardmodel import queries
-from rewardmodel.models import PairScore, RewardModelVersion
+from rewardmodel.core.promotion import LEAST
+from rewardmodel.models import PairScore, RewardModelVersion, RewardModelVersionQuerySet
+from rewardmodel.promoting import OverrideView, badge, comparison_rows, promotion_rows
+from rewardmodel.reports import PLOTS, TEXTS, plots_of, read_report_file
+from rewardmodel.services import promote_reward_model, roll_back_promotion
+from rewardmodel.standing import Standing, promotions_of, standing_of
 
 PROBABILITIES: Final = (50, 20, 10, 5, 1)  # percent: below which of them the people's choice is worth a look
 USUAL: Final = 20
@@ -30,13 +37,13 @@ JUDGMENTS: Final = {1: "one or more", 2: "two or more", 3: "three or more"}
 class RewardModelAdmin(RoleAdmin):
     list_display = (
         "name",
+        "badge",
         "focus",
         "recipe",
         "accuracy",
         "pairs",
         "snapshot",
         "backbone",
-        "content",
         "trained",
     )
     list_filter = ("focus", "recipe")
@@ -44,8 +51,76 @@ class RewardModelAdmin(RoleAdmin):
     list_select_related = ("snapshot",)
     page_template = "admin/rewardmodel/page.html"
 
+    def get_queryset(self, request: HttpRequest) -> RewardModelVersionQuerySet:
+        rows = cast("RewardModelVersionQuerySet", super().get_queryset(request))
+        return rows.with_current()
+
+    def pages(self) -> list[URLPattern]:
+        return [
+            self.page("<path:object_id>/promote/", self.promote_page, "promote"),
+            self.page("<path:object_id>/override/", OverrideView.as_view(admin=self), "override"),
+            self.page("<path:object_id>/roll-back/", self.roll_back_page, "roll_back"),
+            self.page("<path:object_id>/report/<str:name>", self.report_file, "report"),
+        ]
+
     def page_context(self, request: HttpRequest, obj: RewardModelVersion) -> dict[str, Any]:
-        return {"grades": _by_grade(obj.metrics)}
+        standing, history = standing_of(obj), promotions_of(obj.focus)
+        return {
+            "grades": _by_grade(obj.metrics),
+            "standing": standing,
+            "least": LEAST,
+            "compared": comparison_rows(standing),
+            "steps": self.steps(standing),
+            "history": promotion_rows(history),
+            "plots": [(self.address("report", obj.pk, name), PLOTS[name]) for name in plots_of(obj)],
+            "texts": [(self.address("report", obj.pk, name), name) for name in TEXTS],
+        }
+
+    def report_file(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        version: RewardModelVersion = self.row(request, object_id)
+        try:
+            file = read_report_file(version, name)
+        except NotFoundError as error:
+            raise Http404(error.message) from None
+        answer = HttpResponse(file.content, content_type=file.content_type)
+        if name in TEXTS:
+            answer["Content-Disposition"] = f'attachment; filename="{version.name}-{file.name}"'
+        return answer
+
+    def steps(self, standing: Standing) -> list[Step]:
+        """What can be done about its standing, the next sensible thing first."""
+        version = standing.version
+        if standing.is_current:
+            if standing.can_roll_back:
+                return [Step("Roll back", self.address("roll_back", version.pk), post=True)]
+            return []
+        promote = Step("Promote", self.address("promote", version.pk), post=True, filled=True)
+        anyway = Step("Promote anyway…", self.address("override", version.pk))
+        return [promote] if standing.passes else [anyway]
+
+    def promote_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        version: RewardModelVersion = self.row(request, object_id)
+        return act(
+            request,
+            lambda: promote_reward_model(version=version, by=person(request)),
+            said=f"{version} is the current {version.focus} model.",
+            back=self.address("change", version.pk),
+        )
+
+    def roll_back_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Its page names what is to step back, so that a second click on an old page takes nothing more back."""
+        version: RewardModelVersion = self.row(request, object_id)
+        now: list[RewardModelVersion] = []
+        return act(
+            request,
+            lambda: now.append(roll_back_promotion(version=version, by=person(request)).version),
+            said=lambda: f"{now[0]} is the current {version.focus} model again.",
+            back=self.address("change", version.pk),
+        )
+
+    @display(description="Standing")
+    def badge(self, version: RewardModelVersion) -> SafeString | str:
+        return badge("current") if getattr(version, "current", False) else "—"
 
     @display(description="Accuracy, %")
     def accuracy(self, version: RewardModelVersion) -> str:
@@ -54,10 +129,6 @@ class RewardModelAdmin(RoleAdmin):
     @display(description="Pairs")
     def pairs(self, version: RewardModelVersion) -> str:
         return f"{version.metrics.get('pairs', 0):,}"
-
-    @display(description="SHA-256")
-    def content(self, version: RewardModelVersion) -> SafeString:
-        return brief(version.sha256)
 
     @display(description="Trained", ordering="created_at")
     def trained(self, version: RewardModelVersion) -> SafeString | str:
@@ -127,7 +198,7 @@ def _found(
     reviewer: User, asked: Asked, batch: Batch, models: list[RewardModelVersion]
 ) -> list[queries.Against]:
     """A page of the queue and one pair more, where there is one."""
-    chosen = [model for model in models if model.pk == asked.model] or queries.newest_of_each_focus(models)
+    chosen = [model for model in models if model.pk == asked.model] or queries.first_of_each_focus(models)
     return queries.against_people(
         reviewer,
         batch=batch,

@@ -15,14 +15,32 @@ from heapq import merge
 from itertools import islice
 from typing import Final
 
-from django.db.models import Case, Exists, F, IntegerField, Max, OuterRef, QuerySet, Subquery, Sum, When
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+    Sum,
+    When,
+)
 
 from annotation.core.aggregate import Outcome, majority
 from annotation.core.grades import Choice, Focus
 from annotation.core.states import ComparisonState
 from annotation.models import Batch, Comparison, Judgment, Review, User
 from annotation.votes import vote_of
-from rewardmodel.models import PairScore, ResidentScorer, RewardModelVersion
+from rewardmodel.models import (
+    PairScore,
+    Promotion,
+    ResidentScorer,
+    RewardModelVersion,
+    RewardModelVersionQuerySet,
+)
 
 PAGE: Final = 50
 SMALLEST: Final = 64  # pairs of the first piece of the queue that is looked at
@@ -44,18 +62,31 @@ def scored_batches() -> list[Batch]:
 
 
 def scoring_models(batch: Batch) -> list[RewardModelVersion]:
-    """Those that scored pairs of a batch, the newest first."""
+    """Those that scored pairs of a batch, current ones first, then the newest; they know whether they are `current`."""
     scores = PairScore.objects.filter(batch=batch, version=OuterRef("pk"))
-    return list(RewardModelVersion.objects.filter(Exists(scores)).order_by("-created_at", "-pk"))
+    return list(RewardModelVersion.objects.filter(Exists(scores)).current_first())
 
 
 def version_named(name: str) -> RewardModelVersion | None:
     return RewardModelVersion.objects.filter(name=name).first()
 
 
-def with_scorers(versions: QuerySet[RewardModelVersion]) -> QuerySet[RewardModelVersion]:
+def with_scorers(versions: RewardModelVersionQuerySet) -> RewardModelVersionQuerySet:
     """Versions that know as `resident` whether a process that lives holds them."""
     return versions.annotate(resident=Exists(ResidentScorer.objects.alive().filter(version=OuterRef("pk"))))
+
+
+def as_shown(versions: RewardModelVersionQuerySet) -> RewardModelVersionQuerySet:
+    """Versions with all that the API shows: the snapshot, whether they are `resident` and `current`, and the promotions
+    that made them so, the newest first."""
+    rows = Promotion.objects.select_related("version", "previous", "by").order_by("-number")
+    rows = rows.defer("evidence")
+    shown = with_scorers(versions).with_current().select_related("snapshot")
+    return shown.prefetch_related(Prefetch("promotions", queryset=rows))
+
+
+def shown_version(pk: int) -> RewardModelVersion:
+    return as_shown(RewardModelVersion.objects.all()).get(pk=pk)
 
 
 def scorers_of(version: RewardModelVersion) -> list[ResidentScorer]:
@@ -107,12 +138,12 @@ def against_people(
     return [Against(whole[one.score.pk], one.people) for one in found]
 
 
-def newest_of_each_focus(models: Iterable[RewardModelVersion]) -> list[RewardModelVersion]:
-    """Of models in the order of `scoring_models`."""
-    newest: dict[str, RewardModelVersion] = {}
+def first_of_each_focus(models: Iterable[RewardModelVersion]) -> list[RewardModelVersion]:
+    """Of models in the order of `scoring_models`: the current one where it is among them, else the newest."""
+    first: dict[str, RewardModelVersion] = {}
     for model in models:
-        newest.setdefault(model.focus, model)
-    return list(newest.values())
+        first.setdefault(model.focus, model)
+    return list(first.values())
 
 
 def _order(one: Against) -> tuple[float, int]:

@@ -29,6 +29,7 @@ from annotation.api.kit.views import Collection
 from annotation.core.recipe import Recipe
 from margin_client import Margin, types
 from rewardmodel.api import reward_models
+from rewardmodel.api.shown import RewardModelSerializer
 from training.api import iterations, policies, runs, shown
 
 RECORDS: list[tuple[type[Any], type[Any]]] = [
@@ -52,7 +53,7 @@ RECORDS: list[tuple[type[Any], type[Any]]] = [
     (types.Policy, policies.PolicySerializer),
     (types.Prompt, prompts.PromptSerializer),
     (types.Response, dialogues.ResponseSerializer),
-    (types.RewardModel, reward_models.RewardModelSerializer),
+    (types.RewardModel, RewardModelSerializer),
     (types.Run, shown.WholeRunSerializer),
     (types.RunEvent, shown.EventSerializer),
     (types.ScaleAgreement, agreement.ScaleSerializer),

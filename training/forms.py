@@ -89,7 +89,7 @@ class RowField(forms.ModelChoiceField[Any]):
         if isinstance(obj, Run):
             of = f" of {obj.iteration}" if obj.iteration else ""
             return f"run {obj.pk}{of}, {obj.result.get('prompts', 0):,} prompts"
-        return str(obj)
+        return f"{obj} (current)" if getattr(obj, "current", False) else str(obj)
 
 
 def _seed() -> forms.IntegerField:
@@ -104,6 +104,7 @@ def _name() -> forms.CharField:
 
 NO_POLICY: Final = "There is no policy yet. Import one first."
 NO_SNAPSHOT: Final = "There is no snapshot yet. Seal a batch and write one."
+NO_REWARD_MODEL: Final = "There is no reward model yet. Train one first."
 
 
 class StartForm(forms.Form):
@@ -243,7 +244,7 @@ class ScorePairsForm(StartForm):
         return {**dict.fromkeys(Focus), **super().initial_from(run)}
 
     def missing(self) -> list[str]:
-        nothing = [] if overview.has_reward_model() else ["There is no reward model yet. Train one first."]
+        nothing = [] if overview.has_reward_model() else [NO_REWARD_MODEL]
         return [*super().missing(), *nothing]
 
     def start(self, by: User) -> Run:
@@ -252,6 +253,36 @@ class ScorePairsForm(StartForm):
             batch=data["batch"],
             helpfulness=data["helpfulness"],
             safety=data["safety"],
+            params=self.params(),
+            by=by,
+        )
+
+
+class CompareRewardModelsForm(StartForm):
+    kind = RunKind.COMPARE_REWARD_MODELS
+    reward_model = RowField(
+        overview.every_reward_model(),
+        none=NO_REWARD_MODEL,
+        help_text="What may take the place of the other one.",
+    )
+    against = RowField(
+        overview.every_reward_model(),
+        none="",
+        required=False,
+        help_text="Of the same focus. Without one: the current one.",
+    )
+    snapshot = RowField(
+        overview.snapshots_by_weeks(),
+        none=NO_SNAPSHOT,
+        help_text="On its test pairs of that focus. The rule wants all weeks.",
+    )
+
+    def start(self, by: User) -> Run:
+        data = self.cleaned_data
+        return start.start_compare_reward_models(
+            version=data["reward_model"],
+            against=data["against"],
+            snapshot=data["snapshot"],
             params=self.params(),
             by=by,
         )
@@ -321,6 +352,7 @@ FORMS: Final = MappingProxyType(
             ImportPolicyForm,
             SampleForm,
             TrainRewardModelForm,
+            CompareRewardModelsForm,
             ScorePairsForm,
             RejectionSampleForm,
             FinetuneForm,
@@ -333,6 +365,7 @@ TITLES: Final = MappingProxyType(
         RunKind.IMPORT_POLICY: "Import a policy",
         RunKind.SAMPLE: "Sample pairs",
         RunKind.TRAIN_REWARD_MODEL: "Train a reward model",
+        RunKind.COMPARE_REWARD_MODELS: "Compare reward models",
         RunKind.SCORE_PAIRS: "Score pairs",
         RunKind.REJECTION_SAMPLE: "Sample and select",
         RunKind.FINETUNE: "Fine-tune a policy",

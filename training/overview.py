@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Max, QuerySet
+from django.db.models import Count, Max, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -133,6 +133,8 @@ ROWS: Final[Mapping[str, tuple[type[Any], str]]] = {
     "policy": (PolicyVersion, "admin:training_policyversion_change"),
     "policies": (PolicyVersion, "admin:training_policyversion_change"),
     "reward_model": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
+    "current": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
+    "against": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "helpfulness": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "safety": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "selections": (Run, "admin:training_run_change"),
@@ -214,7 +216,13 @@ def whole_policies() -> QuerySet[PolicyVersion]:
 
 
 def reward_models(focus: Focus) -> QuerySet[RewardModelVersion]:
-    return RewardModelVersion.objects.filter(focus=focus)
+    """The current one first: it is what a form proposes."""
+    return RewardModelVersion.objects.filter(focus=focus).current_first()
+
+
+def every_reward_model() -> QuerySet[RewardModelVersion]:
+    """The newest first, which is the one that waits, if any does."""
+    return RewardModelVersion.objects.with_current()
 
 
 def has_reward_model() -> bool:
@@ -223,6 +231,11 @@ def has_reward_model() -> bool:
 
 def snapshots() -> QuerySet[Snapshot]:
     return Snapshot.objects.filter(state=SnapshotState.READY)
+
+
+def snapshots_by_weeks() -> QuerySet[Snapshot]:
+    """The one that holds the most weeks first, the newest of those."""
+    return snapshots().annotate(weeks=Count("batches")).order_by("-weeks", "-created_at", "-pk")
 
 
 def selections() -> QuerySet[Run]:

@@ -92,6 +92,8 @@ NAMED: Final[Mapping[str, tuple[type[Any], str]]] = MappingProxyType(
         "helpfulness": (RewardModelVersion, "name"),
         "safety": (RewardModelVersion, "name"),
         "reward_model": (RewardModelVersion, "name"),
+        "current": (RewardModelVersion, "name"),
+        "against": (RewardModelVersion, "name"),
         "selections": (Run, "uid"),
     }
 )

@@ -30,6 +30,8 @@ from rewardmodel.core.backbone import (
     load_causal_lm,
 )
 from rewardmodel.core.network import Pooling, RewardNetwork, lower_layers
+from rewardmodel.core.quantized import load_in_four_bits
+from rewardmodel.core.reading import choose_attention
 from rewardmodel.core.report import RunFailedError
 from rewardmodel.core.spec import Recipe, TrainRewardModelSpec
 
@@ -55,8 +57,7 @@ def build_network(
     A probe's backbone is cut at `layer_fraction` and frozen; its head is fitted, never drawn.
     """
     torch.manual_seed(seed)
-    dtype = None if spec.recipe is Recipe.PROBE else torch.float32  # small steps vanish in bfloat16 weights
-    backbone = backbone_of(load_causal_lm(ref, device, dtype))
+    backbone = backbone_of(_policy_to_train(ref, spec, device))
     width = int(backbone.config.hidden_size)
     if spec.recipe is Recipe.PROBE:
         cut = lower_layers(backbone, spec.layer_fraction).requires_grad_(False)
@@ -68,6 +69,16 @@ def build_network(
     nn.init.normal_(network.head.weight, std=(width + 1) ** -0.5)
     nn.init.zeros_(network.head.bias)
     return network
+
+
+def _policy_to_train(ref: PolicyRef, spec: TrainRewardModelSpec, device: torch.device) -> PreTrainedModel:
+    """The policy as the recipe wants it."""
+    if spec.quantization == "4bit":
+        if spec.recipe is not Recipe.LORA:
+            raise RunFailedError(f"quantization 4bit goes with the recipe lora, not with {spec.recipe}.")
+        return load_in_four_bits(ref, device)
+    dtype = None if spec.recipe is Recipe.PROBE else torch.float32  # small steps vanish in bfloat16 weights
+    return load_causal_lm(ref, device, dtype)
 
 
 def lora_config(spec: TrainRewardModelSpec) -> LoraConfig:
@@ -112,7 +123,11 @@ def load_network(
         )
         backbone, width = model, int(model.config.hidden_size)
     else:
-        model = backbone_of(load_causal_lm(ref, device, dtype))
+        # On a GPU a 4-bit backbone is read as it was learnt on; a CPU reads the weights that it was made from.
+        four_bits = spec.quantization == "4bit" and device.type == "cuda"
+        model = backbone_of(
+            load_in_four_bits(ref, device) if four_bits else load_causal_lm(ref, device, dtype)
+        )
         backbone, width = model, int(model.config.hidden_size)
         if spec.recipe is Recipe.PROBE:
             backbone = lower_layers(model, spec.layer_fraction)
@@ -127,6 +142,7 @@ def load_network(
 def _network(
     backbone: nn.Module, width: int, pooling: Pooling, pad: int, device: torch.device
 ) -> RewardNetwork:
+    choose_attention(backbone, device)
     return RewardNetwork(backbone, width=width, pooling=pooling, pad=pad).to(device)
 
 

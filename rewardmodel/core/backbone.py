@@ -36,6 +36,10 @@ PAD_TOKENS: Final = (
 )
 
 
+class UnstableTemplateError(ValueError):
+    """An answer changes how a chat template renders the prompt before it."""
+
+
 @dataclass(frozen=True)
 class PolicyRef:
     """A policy version on disk. `base` is the directory of the base weights where `path` holds an adapter."""
@@ -160,13 +164,13 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messa
     What a template writes behind that token is cut off: a model that samples never sees it.
 
     Raises:
-        ValueError: if an answer changes how the template renders the prompt, or does not end with EOS.
+        UnstableTemplateError: if an answer changes how the template renders the prompt.
+        ValueError: if the template does not end an answer with EOS.
     """
     opened = _render(tokenizer, messages, open_turn=True)
-    answer: Message = {"role": "assistant", "content": text}
-    whole = _render(tokenizer, [*messages, answer], open_turn=False)
+    whole = _render_answered(tokenizer, messages, text)
     if not whole.startswith(opened):
-        raise ValueError(
+        raise UnstableTemplateError(
             "the chat template is not prefix-stable: an answer changes how its prompt is rendered"
         )
     prompt = _ids(tokenizer, opened)
@@ -176,6 +180,15 @@ def encode_response(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messa
     # A response that begins with white space may merge with the prompt's last token. A model that samples
     # continues the prompt's tokens, hence so do we.
     return _up_to_end_of_turn(tokenizer, _ids(tokenizer, whole[len(opened) :]))
+
+
+def encode_answered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], text: str) -> list[int]:
+    """Token ids of the dialogue and the response together, up to the end of its turn, whatever comes first.
+
+    Raises:
+        ValueError: if the template does not end an answer with EOS.
+    """
+    return _up_to_end_of_turn(tokenizer, _ids(tokenizer, _render_answered(tokenizer, messages, text)))
 
 
 def stop_token_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[int]:
@@ -204,6 +217,11 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, 
     harmless = [{"role": m["role"], "content": _without_specials(tokenizer, m["content"])} for m in messages]
     rendered: Any = tokenizer.apply_chat_template(harmless, tokenize=False, add_generation_prompt=open_turn)
     return str(rendered)
+
+
+def _render_answered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], text: str) -> str:
+    answer: Message = {"role": "assistant", "content": text}
+    return _render(tokenizer, [*messages, answer], open_turn=False)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -52,6 +52,26 @@ def safety_losses(rewards: Tensor, signs: Tensor) -> Tensor:
     return -functional.logsigmoid(signs * rewards)
 
 
+def centring_losses(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """A pull towards rewards around 0, a pair at a time: `(r_c + r_r)^2` (Eisenstein et al. 2023, arXiv 2312.09244).
+
+    A preference leaves the level of the rewards free; this fixes it where no safety label does. TRL knows its
+    weight as `center_rewards_coefficient`; 0.01 is usual.
+
+    Args:
+        chosen: rewards r(x, y_c), shape [B].
+        rejected: rewards r(x, y_r), shape [B].
+
+    Returns:
+        Losses, shape [B].
+
+    Raises:
+        ValueError: if a shape is not [B].
+    """
+    _require_vectors(chosen=chosen, rejected=rejected)
+    return (chosen + rejected).square()
+
+
 def weighted_mean(losses: Tensor, weights: Tensor | None = None) -> Tensor:
     """`sum(w * l) / sum(w)`, a scalar; 0 for no losses, so that an absent term adds nothing.
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rewardmodel.core.layout import Batch
-from rewardmodel.core.tree import TreeBatch, collate
+from rewardmodel.core.reading import read_tree
+from rewardmodel.core.tree import IntArray
 
 
 class Pooling(StrEnum):
@@ -43,9 +44,9 @@ class RewardNetwork(nn.Module):
 
         `starts` gives, for each row of the batch, in order, the index of its first response token.
         """
-        parameter = next(self.backbone.parameters())
-        inputs = collate(batch.trees, pad=self.pad, device=parameter.device, dtype=parameter.dtype)
-        return pool(hidden_states(self.backbone, inputs), batch, starts, self.pooling)
+        return pool(
+            read_tree(self.backbone, batch.tree, pad=self.pad), batch.tree.paths, starts, self.pooling
+        )
 
     def forward(self, batch: Batch, starts: Sequence[int]) -> Tensor:
         """Rewards, shape [rows of the batch]."""
@@ -54,29 +55,13 @@ class RewardNetwork(nn.Module):
         return rewards.squeeze(-1)
 
 
-def hidden_states(backbone: nn.Module, inputs: TreeBatch) -> Tensor:
-    """The decoder's last hidden states, shape [B, T, width]."""
-    output: Any = backbone(
-        input_ids=inputs.input_ids,
-        attention_mask=inputs.mask,
-        position_ids=inputs.position_ids,
-        use_cache=False,
-    )
-    states: Tensor = output.last_hidden_state
-    return states
-
-
-def pool(states: Tensor, batch: Batch, starts: Sequence[int], pooling: Pooling) -> Tensor:
-    """Read each row's features out of hidden states [B, T, width], as float32 [rows, features]."""
-    paths = [(row, torch.from_numpy(path)) for row, tree in enumerate(batch.trees) for path in tree.paths]
-    where = torch.tensor([row for row, _ in paths]), torch.stack([path[-1] for _, path in paths])
-    last = states[where].float()
+def pool(states: Tensor, paths: Sequence[IntArray], starts: Sequence[int], pooling: Pooling) -> Tensor:
+    """Read the features of rows out of their tree's hidden states [T, width], as float32 [rows, features]."""
+    where = [torch.from_numpy(path).to(states.device) for path in paths]
+    last = states[torch.stack([path[-1] for path in where])].float()
     if pooling is Pooling.LAST:
         return last
-    means = [
-        states[row, path[start:].to(states.device)].float().mean(dim=0)
-        for (row, path), start in zip(paths, starts, strict=True)
-    ]
+    means = [states[path[start:]].float().mean(dim=0) for path, start in zip(where, starts, strict=True)]
     return torch.cat([last, torch.stack(means)], dim=1)
 
 

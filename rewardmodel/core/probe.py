@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from rewardmodel.core.losses import margin_losses, safety_losses, weighted_mean
+from rewardmodel.core.losses import centring_losses, margin_losses, safety_losses, weighted_mean
 from rewardmodel.core.report import Reporter
 
 MAX_ROUNDS: Final = 50
@@ -49,9 +49,15 @@ class LinearHead:
 
 
 def fit(
-    features: Tensor, preferences: Preferences, *, safety_loss_weight: float, l2: float, report: Reporter
+    features: Tensor,
+    preferences: Preferences,
+    *,
+    safety_loss_weight: float,
+    l2: float,
+    report: Reporter,
+    centring_weight: float = 0.0,
 ) -> LinearHead:
-    """Minimise mean margin loss (Eq. 2) + safety auxiliary loss + `l2 / B * (F * |weight|^2 + bias^2)`.
+    """Minimise mean margin loss (Eq. 2) + safety auxiliary loss + centring + `l2 / B * (F * |weight|^2 + bias^2)`.
 
     B is the number of pairs and F that of features, so that `l2` means the same for any snapshot and
     backbone: it is `1 / (2 s^2)` of a Gaussian prior under which rewards spread by s. The features [rows, F]
@@ -70,9 +76,10 @@ def fit(
 
     def objective() -> Tensor:
         rewards = scaled @ parameters[:-1] + parameters[-1]
-        preference = margin_losses(
-            rewards[preferences.chosen], rewards[preferences.rejected], preferences.margins
-        )
+        chosen, rejected = rewards[preferences.chosen], rewards[preferences.rejected]
+        preference = margin_losses(chosen, rejected, preferences.margins)
+        if centring_weight:
+            preference = preference + centring_weight * centring_losses(chosen, rejected)
         safety = safety_losses(rewards[preferences.labelled], preferences.signs)
         return (
             weighted_mean(preference, preferences.weights)

@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from annotation.core.records import Message, PreferenceRecord
-from rewardmodel.core.backbone import encode_prompt, encode_response
+from rewardmodel.core.backbone import (
+    UnstableTemplateError,
+    encode_answered,
+    encode_prompt,
+    encode_response,
+)
+from rewardmodel.core.tree import common_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,23 @@ class RowEncoder:
         """One row a response. A response is never cut; such a row may be longer than `max_length`."""
         kept = self.cut(messages)
         prompt = encode_prompt(self.tokenizer, kept)
-        return [
-            Row((*prompt, *encode_response(self.tokenizer, kept, text)), len(prompt)) for text in responses
-        ]
+        return [self._row(kept, prompt, text) for text in responses]
+
+    def _row(self, messages: Sequence[Message], prompt: Sequence[int], text: str) -> Row:
+        try:
+            return Row((*prompt, *encode_response(self.tokenizer, messages, text)), len(prompt))
+        except UnstableTemplateError:
+            whole = encode_answered(self.tokenizer, messages, text)
+            # The response is what differs from the opened prompt; a tree shares what really is equal, and no more.
+            return Row(tuple(whole), min(common_prefix(np.array(prompt), np.array(whole)), len(whole) - 1))
+
+    def is_stable(self) -> bool:
+        """Whether the template renders a prompt alike before and behind an answer; else less of a tree is shared."""
+        try:
+            encode_response(self.tokenizer, [{"role": "user", "content": "Why?"}], "So.")
+        except UnstableTemplateError:
+            return False
+        return True
 
     def pair(self, record: PreferenceRecord) -> Pair | None:
         """Both rows of a comparison, or None where one of them does not fit."""

@@ -16,7 +16,7 @@ from annotation.core.records import Message
 from rewardmodel.core.artifact import backbone_identity, load_network
 from rewardmodel.core.backbone import PolicyRef, load_tokenizer, pick_device
 from rewardmodel.core.files import verify_manifest
-from rewardmodel.core.layout import plan_batches
+from rewardmodel.core.layout import plan_batches, token_budget
 from rewardmodel.core.network import RewardNetwork
 from rewardmodel.core.report import RunFailedError
 from rewardmodel.core.rows import Row, RowEncoder
@@ -72,7 +72,7 @@ def load(
 ) -> Scorer:
     """Open a reward model: `{"name", "path", "backbone": policy reference}`.
 
-    `tokens_per_batch` bounds one forward pass; by default it is that of the training.
+    `tokens_per_batch` bounds one forward pass; by default it is what the training was told, or suits the device.
 
     Raises:
         RunFailedError: if a file is missing or changed, or the backbone is not the one it was trained on.
@@ -97,4 +97,5 @@ def load(
         raise RunFailedError(f"{reference['name']} cannot be opened: {error}.") from error
     spec = TrainRewardModelSpec.model_validate(manifest["params"])
     encoder = RowEncoder(tokenizer, spec.max_length)
-    return Scorer(network, encoder, tokens_per_batch=tokens_per_batch or spec.tokens_per_batch)
+    budget = token_budget(tokens_per_batch or spec.tokens_per_batch, where.type, gradients=False)
+    return Scorer(network, encoder, tokens_per_batch=budget)

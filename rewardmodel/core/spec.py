@@ -7,6 +7,7 @@ the web process reads it.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,12 @@ class Recipe(StrEnum):
     PROBE = "probe"  # nothing: a convex head on frozen features
     LORA = "lora"  # low-rank adapters and the head
     FULL = "full"  # everything
+
+
+TokenBudget = Annotated[
+    int,
+    Field(ge=0, description="Distinct tokens of one forward pass; 0: what suits the device and the work."),
+]
 
 
 class Spec(BaseModel):
@@ -41,6 +48,12 @@ class TrainRewardModelSpec(Spec):
     safety_loss_weight: float = Field(
         1.0, ge=0, description="Weight of the safety auxiliary loss on labelled responses (Table 29)."
     )
+    centring_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of (r_c + r_r)² a pair, which keeps rewards around 0 (Eisenstein et al. 2023); 0.01 is "
+        "usual, 0 is off.",
+    )
     max_length: int = Field(
         1024,
         ge=16,
@@ -61,5 +74,14 @@ class TrainRewardModelSpec(Spec):
         1e-5, gt=0, description="lora, full: peak of the cosine schedule, which falls to 10 %."
     )
     pairs_per_step: int = Field(512, ge=1, description="lora, full: pairs a step, reached by accumulation.")
-    tokens_per_batch: int = Field(4096, ge=64, description="Token budget of one forward pass.")
+    tokens_per_batch: TokenBudget = 0
+    gradient_checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="lora, full: compute activations again in the backward pass, which takes a third more time and "
+        "much less memory; auto: on a GPU.",
+    )
     lora_rank: int = Field(8, ge=1, le=256, description="lora: rank of the adapters.")
+    quantization: Literal["none", "4bit"] = Field(
+        "none",
+        description="lora: the frozen backbone in 4 bits (QLoRA); wants a GPU and the package bitsandbytes.",
+    )

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 IntArray = npt.NDArray[np.int64]
 
@@ -40,16 +37,6 @@ class TokenTree:
 
     def __len__(self) -> int:
         return len(self.tokens)
-
-    @property
-    def leaves(self) -> IntArray:
-        """The index of each row's last token, shape [rows]. Rows that are equal share it."""
-        return np.array([path[-1] for path in self.paths], dtype=np.int64)
-
-    @cached_property
-    def is_chain(self) -> bool:
-        """No token has two successors: plain causal attention is the rule, and no mask is needed."""
-        return bool((self.depth == np.arange(len(self))).all())
 
     def may_attend(self) -> npt.NDArray[np.bool_]:
         """The rule as a matrix, shape [T, T]: entry (q, k) says whether q sees k."""
@@ -81,63 +68,6 @@ def grow(rows: Sequence[Sequence[int] | IntArray]) -> TokenTree:
         size, previous = size + fresh, row
     depth = np.concatenate(depths)
     return TokenTree(np.concatenate(pieces), depth, _exits(depth), tuple(paths))
-
-
-def join(trees: Sequence[TokenTree]) -> TokenTree:
-    """Several trees one after the other: the rule keeps them apart without another word.
-
-    Its paths are those of the first tree, then those of the second, and so on.
-    """
-    starts = np.cumsum([0, *(len(tree) for tree in trees)])
-    placed = list(zip(trees, starts[:-1], strict=True))
-    return TokenTree(
-        tokens=np.concatenate([tree.tokens for tree in trees]),
-        depth=np.concatenate([tree.depth for tree in trees]),
-        exit=np.concatenate([tree.exit + start for tree, start in placed]),
-        paths=tuple(path + start for tree, start in placed for path in tree.paths),
-    )
-
-
-@dataclass(frozen=True)
-class TreeBatch:
-    """Trees side by side, one a row, filled up on the right to the longest: B rows of T tokens.
-
-    Attributes:
-        input_ids: shape [B, T].
-        position_ids: shape [B, T].
-        mask: additive, shape [B, 1, T, T]: 0 where the rule allows, the smallest number of the dtype where
-            not; None where every tree is a chain: a model's own causal attention is right and faster.
-    """
-
-    input_ids: Tensor
-    position_ids: Tensor
-    mask: Tensor | None
-
-
-def collate(trees: Sequence[TokenTree], *, pad: int, device: torch.device, dtype: torch.dtype) -> TreeBatch:
-    """The tensors that a decoder takes. The mask is additive: eager attention misreads a boolean one."""
-    width = max(len(tree) for tree in trees)
-    input_ids = torch.full((len(trees), width), pad, dtype=torch.int64)
-    # Positions of the fill go on counting: a restart at 0 would look like a second packed sequence.
-    position_ids = torch.arange(width).repeat(len(trees), 1)
-    for row, tree in enumerate(trees):
-        input_ids[row, : len(tree)] = torch.from_numpy(tree.tokens)
-        position_ids[row, : len(tree)] = torch.from_numpy(tree.depth)
-    mask = None
-    if not all(tree.is_chain for tree in trees):
-        exits = torch.arange(1, width + 1).repeat(len(trees), 1)  # a fill token is seen by itself alone
-        for row, tree in enumerate(trees):
-            exits[row, : len(tree)] = torch.from_numpy(tree.exit)
-        mask = additive_mask(exits.to(device), dtype)
-    return TreeBatch(input_ids.to(device), position_ids.to(device), mask)
-
-
-def additive_mask(exits: Tensor, dtype: torch.dtype) -> Tensor:
-    """The rule as a mask: `exits` of shape [B, T] becomes shape [B, 1, T, T]."""
-    index = torch.arange(exits.shape[1], device=exits.device)
-    allowed = (index[None, None, :] <= index[None, :, None]) & (index[None, :, None] < exits[:, None, :])
-    mask = torch.zeros(allowed.shape, dtype=dtype, device=exits.device)
-    return mask.masked_fill_(~allowed, torch.finfo(dtype).min).unsqueeze(1)
 
 
 def common_prefix(one: IntArray, other: IntArray) -> int:

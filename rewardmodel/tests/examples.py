@@ -26,6 +26,7 @@ def make_record(
     grade: Grade | None = Grade.BETTER,
     safety: SafetyLabel | None = None,
     weight: float = 1.0,
+    margin: float = 0.0,
 ) -> PreferenceRecord:
     """A friendly answer chosen over an unfriendly one, told apart by `number`."""
     asked: Sequence[Message] = messages or [{"role": "user", "content": f"Question {number}?"}]
@@ -42,7 +43,7 @@ def make_record(
         chosen=chosen,
         rejected=rejected,
         grade=grade,
-        margin=0.0,
+        margin=margin,
         safety=safety,
         judgments=1,
         weight=weight,

@@ -21,8 +21,8 @@ from annotation.services.reviews import dismiss_dispute, retract_review
 from annotation.tests.disputes import BETTER, SLIGHTLY, A, B, make_dispute, say
 from rewardmodel import queries
 from rewardmodel.models import PairScore, RewardModelVersion
-from rewardmodel.queries import against_people, newest_of_each_focus, scored_batches, scoring_models
-from rewardmodel.services import store_pair_scores
+from rewardmodel.queries import against_people, first_of_each_focus, scored_batches, scoring_models
+from rewardmodel.services import promote_reward_model, store_pair_scores
 from rewardmodel.tests.scores import make_version, score
 from tests.factories import make_batch, make_comparisons, make_user
 
@@ -218,14 +218,19 @@ def test_pages_follow_each_other_without_gap_or_repetition(
     assert seen == [pair.pk for pair in pairs]
 
 
-def test_the_newest_model_of_each_focus_speaks_first(week: Batch, helpful: RewardModelVersion) -> None:
+def test_the_current_model_of_each_focus_speaks_or_else_the_newest(
+    week: Batch, helpful: RewardModelVersion
+) -> None:
     newer, safe = make_version("helpful-2"), make_version("safe-1", Focus.SAFETY)
     make_version("helpful-3")  # scored nothing
     (pair,) = make_comparisons(week, 1)
     for model in (helpful, newer, safe):
         score(model, pair, 0.0, 1.0)
     assert scoring_models(week) == [safe, newer, helpful]
-    assert newest_of_each_focus(scoring_models(week)) == [safe, newer]
+    assert first_of_each_focus(scoring_models(week)) == [safe, newer]
+    promote_reward_model(version=helpful)
+    assert scoring_models(week) == [helpful, safe, newer]
+    assert first_of_each_focus(scoring_models(week)) == [helpful, safe]
     assert scored_batches() == [week]
 
 

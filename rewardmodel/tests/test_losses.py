@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rewardmodel.core.losses import margin_losses, safety_losses, weighted_mean
+from rewardmodel.core.losses import centring_losses, margin_losses, safety_losses, weighted_mean
 
 
 def test_without_a_margin_the_loss_is_equation_1() -> None:
@@ -49,6 +49,14 @@ def test_the_safety_loss_is_small_where_sign_and_reward_agree() -> None:
 def test_a_sign_is_plus_or_minus_one() -> None:
     with pytest.raises(ValueError, match="signs"):
         safety_losses(torch.zeros(2), torch.tensor([1.0, 0.0]))
+
+
+def test_centring_is_the_square_of_the_pairs_sum() -> None:
+    # (1 + 2)^2 = 9; (1 - 1)^2 = 0: only the level counts, and not the difference.
+    losses = centring_losses(torch.tensor([1.0, 1.0]), torch.tensor([2.0, -1.0]))
+    assert losses.tolist() == [9.0, 0.0]
+    with pytest.raises(ValueError, match="vectors of one length"):
+        centring_losses(torch.zeros(2, 1), torch.zeros(2))
 
 
 def test_extreme_rewards_give_a_finite_loss_and_gradient() -> None:

@@ -103,6 +103,21 @@ def test_labels_that_all_say_safe_do_not_run_away() -> None:
     assert math.isfinite(solve(torch.tensor([[1.0], [-1.0]]), wanted).bias.item())
 
 
+def test_centring_moves_the_level_and_not_the_order() -> None:
+    # Rewards b + w and b - w: (r_c + r_r)^2 = 4 b^2, whatever w. Two labels say "safe": without centring b runs up to
+    # where the penalty stops it; with much of it b stays near 0.
+    wanted = preferences(1, labelled=torch.arange(2), signs=torch.ones(2, dtype=torch.float64))
+    features = torch.tensor([[1.0], [-1.0]])
+    free, centred = (
+        fit(features, wanted, safety_loss_weight=1.0, l2=0.01, report=Silent(), centring_weight=weight)
+        for weight in (0.0, 10.0)
+    )
+    assert free.bias.item() > 1
+    # 80 b is balanced by the labels' slope, which is at most 1.
+    assert 0 < centred.bias.item() < 1 / 80
+    assert centred.weight.item() > 0.5
+
+
 def test_without_the_safety_loss_labels_change_nothing() -> None:
     torch.manual_seed(2)
     features = torch.randn(4, 2)

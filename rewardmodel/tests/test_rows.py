@@ -67,3 +67,18 @@ def test_a_pair_that_does_not_fit_is_reported_and_not_cut_to_equal_rows(
     pair = RowEncoder(tokenizer, 200).pair(same_beginning)
     assert pair is not None
     assert pair.chosen.tokens != pair.rejected.tokens
+
+
+def test_where_an_answer_changes_its_prompt_the_row_is_what_the_template_writes(tiny: PolicyRef) -> None:
+    tokenizer = load_tokenizer(tiny)
+    assert RowEncoder(tokenizer, 64).is_stable()
+    # The opened turn promises a thought that an answered one does not hold.
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}{{ eos_token }}{% endfor %}"
+        "{% if add_generation_prompt %}a:[thinks]{% endif %}"
+    )
+    encoder = RowEncoder(tokenizer, 64)
+    assert not encoder.is_stable()
+    (row,) = encoder.rows([{"role": "user", "content": "Why?"}], ["So."])
+    assert tokenizer.decode(list(row.tokens)) == "u:Why?<|im_end|>a:So.<|im_end|>"
+    assert tokenizer.decode(list(row.tokens[row.start :])) == "So.<|im_end|>"

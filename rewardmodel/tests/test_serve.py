@@ -17,14 +17,11 @@ from django.conf import settings
 
 from annotation.core.records import Message
 from rewardmodel.core.backbone import PolicyRef
-from rewardmodel.core.report import Silent
 from rewardmodel.core.rows import Row
 from rewardmodel.core.scorer import load
 from rewardmodel.core.serve import FAILED, LONGEST_BODY, PARENT_DIED, Server
 from rewardmodel.core.serve_desk import Desk
-from rewardmodel.core.spec import TrainRewardModelSpec
-from rewardmodel.core.train import train
-from rewardmodel.tests.examples import make_record, write_snapshot
+from rewardmodel.tests.probes import train_probe
 
 KEY = "k" * 32
 ASKED: list[Message] = [{"role": "user", "content": "What is a prime number?"}]
@@ -113,23 +110,7 @@ def test_a_model_that_breaks_says_nothing_of_itself(client: httpx.Client, length
 @pytest.fixture(scope="module")
 def reference(tiny: PolicyRef, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A probe trained on a dozen pairs."""
-    root = tmp_path_factory.mktemp("served")
-    (root / "work").mkdir()
-    train(
-        spec=TrainRewardModelSpec.model_validate({"focus": "helpfulness", "max_length": 256}),
-        inputs={
-            "snapshot": str(write_snapshot(root / "snapshot", [make_record(n) for n in range(12)])),
-            "backbone": tiny.to_json(),
-            "name": "served",
-        },
-        seed=0,
-        device="cpu",
-        code_version="test",
-        work=root / "work",
-        output=root / "output",
-        report=Silent(),
-    )
-    return {"name": "served", "path": str(root / "output"), "backbone": tiny.to_json()}
+    return train_probe(tmp_path_factory.mktemp("served"), tiny, "served")
 
 
 def start(**line: Any) -> subprocess.Popen[str]:

@@ -36,6 +36,7 @@ def run(
     *,
     place: str = "run",
     report: Reporter | None = None,
+    inputs: dict[str, str] | None = None,
     **params: Any,
 ) -> tuple[dict[str, Any], Path]:
     """Train on `records`; the result and the reward model's directory."""
@@ -47,7 +48,8 @@ def run(
     (folder / "work").mkdir(parents=True, exist_ok=True)
     result = train(
         spec=spec,
-        inputs={"snapshot": str(snapshot), "backbone": tiny.to_json(), "name": "helpfulness-V1"},
+        inputs={"snapshot": str(snapshot), "backbone": tiny.to_json(), "name": "helpfulness-V1"}
+        | (inputs or {}),
         seed=3,
         device="cpu",
         code_version="test",
@@ -155,7 +157,9 @@ def test_finished_chunks_of_features_are_not_computed_again(
     monkeypatch.setattr(features, "CHUNK_TOKENS", 200)
     records = learnable(16, 4)
     run(tiny, tmp_path, records, tokens_per_batch=256)
-    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "work").rglob("0*.safetensors")}
+    written = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "work").rglob("0????.safetensors")
+    }
     assert len(written) > 3
     run(tiny, tmp_path, records, tokens_per_batch=256)
     assert written == {path: path.stat().st_mtime_ns for path in written}
@@ -172,7 +176,7 @@ def test_eight_pairs_at_once_have_the_gradient_of_one_pair_eight_times(tiny: Pol
         pair = RowEncoder(tokenizer, 256).pair(make_record(n))
         assert pair is not None
         weight, (chosen_sign, rejected_sign) = (n % 4 + 1) / 4, signs[n % 3]
-        pairs.append(TrainingPair(pair.chosen, pair.rejected, n / 8, weight, chosen_sign, rejected_sign))
+        pairs.append(TrainingPair(pair.chosen, pair.rejected, n / 8, weight, chosen_sign, rejected_sign, n))
     found = []
     for tokens in (65536, 64):  # everything in one batch; every pair in one of its own
         plan = TuningPlan(1, 1e-5, 8, tokens, safety_loss_weight=0.5, seed=0)
@@ -209,6 +213,32 @@ def test_pairs_that_do_not_fit_are_counted_and_said(tiny: PolicyRef, tmp_path: P
     }
     assert result["metrics"]["pairs"] == 2
     assert any("1 training and 1 test pairs do not fit into 256 tokens" in note for note in notes.notes)
+
+
+def test_runs_with_a_common_cache_share_what_a_frozen_backbone_said(
+    tiny: PolicyRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, reference = run(tiny, tmp_path, learnable(6, 2), place="alone")
+    monkeypatch.setattr(features, "read_batches", None)  # whoever computes breaks
+    inputs = {"cache": str(tmp_path / "alone" / "work")}
+    notes = Notes()
+    found, output = run(tiny, tmp_path, learnable(6, 2), place="shares", inputs=inputs, report=notes)
+    assert found == expected
+    assert files_of(output) == files_of(reference)
+    assert "16 of 16 responses were encoded before." in notes.notes
+
+
+def test_many_pairs_spare_some_to_see_whether_they_are_learnt_by_heart(
+    tiny: PolicyRef, tmp_path: Path
+) -> None:
+    # A twentieth of 660 is 33; every record has a prompt of its own.
+    params: dict[str, Any] = {"recipe": "lora", "pairs_per_step": 256, "learning_rate": 0.01}
+    result, _ = run(tiny, tmp_path, learnable(660, 2), **params)
+    assert result["mixture"]["held_back"] == 33
+    watched = result["metrics"]["held_back"]
+    assert watched["pairs"] == 33
+    assert [point["step"] for point in watched["curve"]] == [1, 2, 3]
+    assert watched["overfits"] is False
 
 
 def test_three_pairs_and_no_test_pairs_are_enough(tiny: PolicyRef, tmp_path: Path) -> None:
@@ -270,13 +300,20 @@ def test_the_margin_table_is_not_ignored(tiny: PolicyRef, tmp_path: Path) -> Non
 
 def test_an_epoch_sees_every_pair_once_in_an_order_of_its_seed() -> None:
     plan = TuningPlan(2, 1e-5, 4, 64, safety_loss_weight=1.0, seed=5)
-    steps = tuning.steps_of(10, plan)
+    steps = tuning.steps_of(range(10), plan)
     assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
     first, second = [*chain(*steps[:3])], [*chain(*steps[3:])]
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
-    assert steps == tuning.steps_of(10, plan)
-    assert steps != tuning.steps_of(10, replace(plan, seed=6))
+    assert steps == tuning.steps_of(range(10), plan)
+    assert steps != tuning.steps_of(range(10), replace(plan, seed=6))
+
+
+def test_the_pairs_of_one_prompt_are_learnt_in_one_step() -> None:
+    # Five prompts with a pair at each of two turns, not side by side; two prompts make a step.
+    plan = TuningPlan(2, 1e-5, 4, 64, safety_loss_weight=1.0, seed=5)
+    for step in tuning.steps_of([*"abcde", *"abcde"], plan):
+        assert [number + 5 for number in step[::2]] == step[1::2]
 
 
 def test_few_steps_are_said(tiny: PolicyRef, tmp_path: Path) -> None:
@@ -303,5 +340,6 @@ def test_the_schedule_warms_up_and_falls_to_a_tenth() -> None:
 
 def test_a_checkpoint_holds_no_pickle(tiny: PolicyRef, tmp_path: Path) -> None:
     run(tiny, tmp_path, learnable(4, 0), recipe="lora", **QUICK["lora"])
-    kept = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    assert {path.suffix for path in kept} <= {".safetensors", ".json"}
+    kept = [path for path in (tmp_path / "run").rglob("*.*") if path.is_file()]
+    texts = {".json", ".md", ".svg"}
+    assert {path.suffix for path in kept if path.parent.name != "tensorboard"} <= {".safetensors", *texts}

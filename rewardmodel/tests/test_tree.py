@@ -11,10 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewardmodel.core.attention import TREE_ATTENTION
 from rewardmodel.core.backbone import PolicyRef, backbone_of, load_causal_lm
-from rewardmodel.core.layout import Batch, plan_batches
+from rewardmodel.core.layout import Batch, Trie, plan_batches
 from rewardmodel.core.network import Pooling, RewardNetwork
-from rewardmodel.core.tree import TokenTree, additive_mask, collate, grow, join
+from rewardmodel.core.reading import choose_attention
+from rewardmodel.core.tree import grow
+from rewardmodel.tests.trees import join, leaves
 
 Rows = list[list[int]]
 
@@ -31,8 +34,7 @@ def test_rows_that_share_a_prefix_become_a_preorder_trie() -> None:
     assert tree.exit.tolist() == [5, 5, 4, 4, 5]
     assert [path.tolist() for path in tree.paths] == [[0, 1, 2, 3], [0, 1, 4], [0, 1, 2]]
     # The third row ends on an inner token of the tree.
-    assert tree.leaves.tolist() == [3, 4, 2]
-    assert not tree.is_chain
+    assert leaves(tree) == [3, 4, 2]
 
 
 def test_a_token_sees_its_ancestors_and_itself() -> None:
@@ -50,32 +52,16 @@ def test_several_trees_in_a_row_do_not_see_each_other() -> None:
     both = join([grow([[7, 1], [7, 2]]), grow([[7, 1]])])
     assert both.tokens.tolist() == [7, 1, 2, 7, 1]
     assert both.depth.tolist() == [0, 1, 1, 0, 1]
-    assert both.leaves.tolist() == [1, 2, 4]
-    assert not both.is_chain
+    assert leaves(both) == [1, 2, 4]
     assert not both.may_attend()[3:, :3].any()
 
 
 def test_equal_rows_share_a_leaf_and_a_row_without_a_token_is_refused() -> None:
-    assert grow([[5, 6], [5, 6]]).leaves.tolist() == [1, 1]
-    assert grow([[5, 6], [5, 6]]).is_chain
+    assert leaves(grow([[5, 6], [5, 6]])) == [1, 1]
     with pytest.raises(ValueError, match="every row needs a token"):
         grow([[5], []])
     with pytest.raises(ValueError, match="needs rows"):
         grow([])
-
-
-def test_the_mask_is_additive_and_a_batch_of_chains_has_none() -> None:
-    trees = [grow([[7, 1], [7, 2]]), grow([[7, 1]])]
-    batch = collate(trees, pad=0, device=torch.device("cpu"), dtype=torch.float32)
-    assert batch.mask is not None
-    assert batch.mask.dtype == torch.float32
-    assert batch.mask.shape == (2, 1, 3, 3)
-    assert (batch.mask[0, 0] == 0).numpy().tolist() == trees[0].may_attend().tolist()
-    # The fill (index 2 of the chain 7 - 1) sees itself, so that no softmax is over nothing; nobody sees it.
-    assert batch.mask[1, 0, 2, 2] == 0
-    assert (batch.mask[1, 0, :2, 2] < 0).all()
-    chains = collate(trees[1:], pad=0, device=torch.device("cpu"), dtype=torch.float32)
-    assert chains.mask is None
 
 
 token_rows = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=9), min_size=1, max_size=8)
@@ -95,17 +81,11 @@ def test_every_row_is_a_path_from_the_root_and_sees_exactly_its_own_past(rows: R
             assert np.flatnonzero(sees[index]).tolist() == path[: place + 1].tolist()
 
 
-@given(st.lists(token_rows, min_size=1, max_size=4))
-def test_the_mask_in_torch_is_the_rule_in_numpy(forests: list[Rows]) -> None:
-    tree = join([grow(rows) for rows in forests])
-    mask = additive_mask(torch.from_numpy(tree.exit)[None], torch.float32)
-    assert ((mask[0, 0] == 0).numpy() == tree.may_attend()).all()
-
-
 @pytest.fixture(scope="module")
 def network(tiny: PolicyRef) -> RewardNetwork:
     torch.manual_seed(0)
     backbone = backbone_of(load_causal_lm(tiny, torch.device("cpu")))
+    assert choose_attention(backbone, torch.device("cpu")) == TREE_ATTENTION
     return RewardNetwork(
         backbone, width=backbone.config.hidden_size, pooling=Pooling.LAST_AND_MEAN, pad=256
     ).eval()
@@ -113,7 +93,7 @@ def network(tiny: PolicyRef) -> RewardNetwork:
 
 def alone(rows: Rows) -> list[Batch]:
     """One row a pass: the computation that all others are measured against."""
-    return [Batch((grow([row]),), (number,), (number,)) for number, row in enumerate(rows)]
+    return [Batch(grow([row]), (number,), (number,)) for number, row in enumerate(rows)]
 
 
 def rewards_of(network: RewardNetwork, rows: Rows, batches: Sequence[Batch]) -> torch.Tensor:
@@ -147,24 +127,19 @@ rows_to_read = st.lists(st.lists(st.integers(40, 42), min_size=1, max_size=24), 
 def test_one_tree_gives_the_rewards_and_gradients_of_one_row_a_response(
     network: RewardNetwork, rows: Rows
 ) -> None:
-    assert_same(network, rows, [Batch((grow(rows),), tuple(range(len(rows))), ())])
+    assert_same(network, rows, [Batch(grow(rows), tuple(range(len(rows))), ())])
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=rows_to_read, cuts=st.sets(st.integers(1, 7)), bins=st.integers(1, 3))
-def test_any_packing_of_trees_into_rows_gives_the_same(
-    network: RewardNetwork, rows: Rows, cuts: set[int], bins: int
+@given(rows=rows_to_read, order=st.permutations(range(8)), cuts=st.sets(st.integers(1, 7)))
+def test_any_packing_of_trees_into_a_row_gives_the_same(
+    network: RewardNetwork, rows: Rows, order: list[int], cuts: set[int]
 ) -> None:
+    mine = [number for number in order if number < len(rows)]
     edges = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
-    groups = [list(range(a, b)) for a, b in pairwise(edges)]
-    trees: list[TokenTree] = []
-    order: list[int] = []
-    for one in range(bins):
-        mine = groups[one::bins]
-        if mine:
-            trees.append(join([grow([rows[n] for n in group]) for group in mine]))
-            order += [n for group in mine for n in group]
-    assert_same(network, rows, [Batch(tuple(trees), tuple(order), ())])
+    groups = [mine[a:b] for a, b in pairwise(edges)]
+    packed = join([grow([rows[n] for n in group]) for group in groups])
+    assert_same(network, rows, [Batch(packed, tuple(mine), ())])
 
 
 @settings(max_examples=40, deadline=None)
@@ -180,9 +155,17 @@ def test_any_planned_layout_gives_the_same_and_keeps_items_together(
 
 
 @given(rows=rows_to_read, budget=st.integers(24, 120))
-def test_a_planned_batch_keeps_the_budget_fill_included(rows: Rows, budget: int) -> None:
-    for batch in plan_batches([[row] for row in rows], tokens_per_batch=budget):
-        assert len(batch.trees) * max(len(tree) for tree in batch.trees) <= budget
+def test_a_planned_batch_keeps_the_budget(rows: Rows, budget: int) -> None:
+    assert all(
+        batch.tokens <= budget for batch in plan_batches([[row] for row in rows], tokens_per_batch=budget)
+    )
+
+
+@given(rows=rows_to_read)
+def test_distinct_tokens_are_those_of_the_tree(rows: Rows) -> None:
+    counted = Trie()
+    counted.add([np.array(row) for row in rows])
+    assert counted.tokens == len(grow(rows))
 
 
 def test_a_long_shared_prompt_is_computed_once() -> None:
@@ -190,14 +173,6 @@ def test_a_long_shared_prompt_is_computed_once() -> None:
     batches = plan_batches([[[*prompt, answer, 255]] for answer in range(16)], tokens_per_batch=4096)
     # 200 prompt tokens and 16 responses of 2 tokens.
     assert [batch.tokens for batch in batches] == [232]
-
-
-def test_rows_that_share_little_stay_rows() -> None:
-    # One shared token of 2 x 600: the longer row's attention costs more than the token.
-    one, other = [1, *[2] * 600], [1, *[3] * 600]
-    for items in ([[one, other]], [[one], [other]]):
-        (batch,) = plan_batches(items, tokens_per_batch=4096)
-        assert [tree.is_chain for tree in batch.trees] == [True, True]
 
 
 def test_an_item_beyond_the_budget_has_a_batch_of_its_own() -> None:
@@ -209,5 +184,4 @@ def test_the_plan_does_not_depend_on_the_order_in_which_rows_arrive() -> None:
     rows = [[1, 2, 3], [1, 2, 4], [9, 9], [1, 5]]
     one = plan_batches([[row] for row in rows], tokens_per_batch=64)
     other = plan_batches([[row] for row in rows[::-1]], tokens_per_batch=64)
-    shape = [[tree.tokens.tolist() for tree in batch.trees] for batch in one]
-    assert shape == [[tree.tokens.tolist() for tree in batch.trees] for batch in other]
+    assert [batch.tree.tokens.tolist() for batch in one] == [batch.tree.tokens.tolist() for batch in other]

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 
 from annotation.access import batches_for, snapshots_for
 from annotation.api.bodies import Body, RowId
-from annotation.api.kit.bodies import read
+from annotation.api.kit.bodies import as_shape, read
 from annotation.api.kit.schema import BodyExtension
 from annotation.api.lean import field_errors
 from annotation.api.problems import InvalidRequestError
@@ -213,7 +213,7 @@ def read_start(request: Request) -> Start:
         )
     try:
         # As JSON, which knows no enumerations and no tuples: a strict model takes from it what stands for them.
-        return shape.model_validate_json(json.dumps(given))
+        return as_shape(shape, json.dumps(given))
     except ValidationError as error:
         raise InvalidRequestError(
             f"The body does not have the shape that {kind} takes. Nothing was started.",

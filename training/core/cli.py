@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -34,6 +34,9 @@ from rewardmodel.core.report import RunCancelledError, RunFailedError
 from training.core.events import EventType, EventWriter, read_events
 from training.core.job import EVENTS, LOCK, RESULT, SPEC, Job
 from training.core.spec import RunFile, RunKind
+
+if TYPE_CHECKING:
+    from rewardmodel.core.ranks import Ranks
 
 OK: Final = 0
 ERRORED: Final = 1
@@ -53,6 +56,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         RunKind.SCORE: "training.core.score_items:run",
         RunKind.REJECTION_SAMPLE: "training.core.rejection:run",
         RunKind.FINETUNE: "training.core.finetune:run",
+        RunKind.COMPARE_REWARD_MODELS: "training.core.compare_rm:run",
     }
 )
 
@@ -72,11 +76,19 @@ def main(
         return OK
     if arguments.tied:
         die_with_launcher()
+    ranks = _join(arguments.spec) if arguments.several else None
+    if ranks is not None and not ranks.leads:
+        return OK if ranks.any(False) else _follow(arguments.spec, out, registry)
     try:
         with folder_lock(out, lock_seconds), EventWriter(out / EVENTS) as events:
             # The process that held the lock while this one waited may have finished the work.
-            return OK if (out / RESULT).exists() else _attempt(arguments.spec, out, events, registry)
+            done = (out / RESULT).exists()
+            if ranks is not None:
+                ranks.any(done)  # the others are waiting to hear whether there is something to do
+            return OK if done else _attempt(arguments.spec, out, events, registry)
     except LockedError as error:
+        if ranks is not None:
+            ranks.any(True)
         sys.stderr.write(f"{error}\n")
         return LOCKED
 
@@ -100,6 +112,31 @@ def _attempt(spec: Path, out: Path, events: EventWriter, registry: Mapping[str, 
         traceback.print_exc()
         events.write(EventType.ERRORED, message=f"{type(error).__name__}: {error}".splitlines()[0])
         return ERRORED
+    return OK
+
+
+def _join(spec: Path) -> Ranks:
+    """Meet the processes that were launched together with this one."""
+    from rewardmodel.core.ranks import join_ranks  # noqa: PLC0415 - it imports torch
+
+    return join_ranks(RunFile.model_validate_json(spec.read_bytes()).device)
+
+
+def _follow(spec: Path, out: Path, registry: Mapping[str, str]) -> int:
+    """Compute beside the leading process, which alone holds the folder, speaks and writes."""
+    file = RunFile.model_validate_json(spec.read_bytes())
+    with EventWriter(Path(os.devnull)) as events:
+        job = Job(file, out, events)
+        with _cancelled_by_signals(job):
+            work = _load(registry[file.kind])
+            _seed(file.seed)
+            _quieten()
+            try:
+                work(job)
+            except RunFailedError:
+                return FAILED
+            except RunCancelledError:
+                return CANCELLED
     return OK
 
 
@@ -210,6 +247,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--spec", type=Path, required=True, help="the run's spec.json")
     parser.add_argument("--out", type=Path, required=True, help="the run's folder; made where absent")
+    parser.add_argument(
+        "--several", action="store_true", help="one of several processes, started by accelerate launch"
+    )
     parser.add_argument("--tied", action="store_true", help="end when standard input ends")
     return parser
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rewardmodel.core.spec import Spec, TrainRewardModelSpec
+from rewardmodel.core.spec import Spec, TokenBudget, TrainRewardModelSpec
 
 Temperature = Annotated[float, Field(ge=0, le=10)]  # 0 is greedy
 
@@ -28,6 +28,7 @@ class RunKind(StrEnum):
     SCORE = "score"
     REJECTION_SAMPLE = "rejection_sample"
     FINETUNE = "finetune"
+    COMPARE_REWARD_MODELS = "compare_reward_models"
 
 
 class ImportPolicySpec(Spec):
@@ -77,9 +78,7 @@ class SampleSpec(SamplingSpec, PromptsSpec):
 class ScorePairsSpec(Spec):
     """Score both responses of each pair of a batch with reward models, before people judge them or after."""
 
-    tokens_per_batch: int = Field(
-        4096, ge=64, description="Token budget of one forward pass. A GPU can take more than a CPU."
-    )
+    tokens_per_batch: TokenBudget = 0
     reorder: bool = Field(
         True,
         description="Put the pairs that the models doubt first in the queue, those on which the two models prefer "
@@ -90,9 +89,14 @@ class ScorePairsSpec(Spec):
 class ScoreSpec(Spec):
     """Rewards of given responses, for whoever asked through the API."""
 
-    tokens_per_batch: int = Field(
-        4096, ge=64, description="Token budget of one forward pass. A GPU can take more than a CPU."
-    )
+    tokens_per_batch: TokenBudget = 0
+
+
+class CompareRewardModelsSpec(Spec):
+    """Score the test pairs of a snapshot with two reward models of one focus, to see whether one may take the place of
+    the other."""
+
+    tokens_per_batch: TokenBudget = 0
 
 
 class RejectionSampleSpec(SamplingSpec, PromptsSpec):
@@ -147,6 +151,7 @@ SPECS: Final[Mapping[RunKind, type[Spec]]] = MappingProxyType(
         RunKind.SCORE: ScoreSpec,
         RunKind.REJECTION_SAMPLE: RejectionSampleSpec,
         RunKind.FINETUNE: FinetuneSpec,
+        RunKind.COMPARE_REWARD_MODELS: CompareRewardModelsSpec,
     }
 )
 

@@ -22,6 +22,7 @@ from annotation.services import batches, snapshots
 from annotation.services.audit import record
 from annotation.services.webhooks import announce
 from rewardmodel.models import RewardModelVersion
+from rewardmodel.standing import current_version
 from training.core.spec import RunKind
 from training.core.states import ITERATION_MOVES, RUN_ENDED, IterationState, RunState
 from training.errors import InvalidSpecError, NotReadyError
@@ -110,13 +111,13 @@ def _reward_models(iteration: Iteration, by: User | None) -> list[Run]:
 
 
 def _select(iteration: Iteration, by: User | None) -> list[Run]:
-    helpfulness, safety = iteration.helpfulness, iteration.safety
-    if helpfulness is None or safety is None:
+    """The current models choose: what the iteration trained where that was promoted, else what stayed current."""
+    if iteration.helpfulness is None or iteration.safety is None:
         raise NotReadyError(f"{iteration} has no reward models yet.")
     run = start.start_rejection_sample(
         policy=iteration.policy,
-        helpfulness=helpfulness,
-        safety=safety,
+        helpfulness=current_version(Focus.HELPFULNESS) or iteration.helpfulness,
+        safety=current_version(Focus.SAFETY) or iteration.safety,
         params=_params(iteration, RunKind.REJECTION_SAMPLE),
         seed=iteration.seed,
         key=f"{iteration}/{RunKind.REJECTION_SAMPLE}",

@@ -45,6 +45,16 @@ def reward_model_reference(version: RewardModelVersion) -> dict[str, Any]:
     }
 
 
+def hashed_reward_model_reference(version: RewardModelVersion) -> dict[str, Any]:
+    """As above, with the hash by which figures of it are recognised later.
+
+    Raises:
+        NotFoundError: one of the folders is gone.
+        PolicyVersion.DoesNotExist: its backbone is no policy of this house.
+    """
+    return {**reward_model_reference(version), "sha256": version.sha256}
+
+
 def output_path(run: Run) -> str:
     """Where a run's product stays, below MARGIN_HOME."""
     return str((run.folder / "output").relative_to(settings.MARGIN_HOME))

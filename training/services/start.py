@@ -15,6 +15,7 @@ from annotation.models import Batch, Snapshot, User
 from annotation.services.idempotency import KeyReusedError
 from rewardmodel.models import RewardModelVersion
 from rewardmodel.queries import pairs_to_score
+from rewardmodel.standing import current_version
 from training.core.spec import FinetuneSpec, PromptsSpec, RunKind
 from training.core.states import RUN_ACTIVE, RUN_ENDED, RunState
 from training.errors import NotReadyError
@@ -68,10 +69,14 @@ def start_train_reward_model(
     iteration: Iteration | None = None,
     by: User | None = None,
 ) -> Run:
+    """Train a reward model. It is compared with the one that is current now."""
     _check_name(RewardModelVersion, (RunKind.TRAIN_REWARD_MODEL,), name, key)
     if snapshot.state != SnapshotState.READY:
         raise NotReadyError(f"The snapshot {snapshot} is {snapshot.state}: train on one that is ready.")
     inputs = {"name": name, "snapshot": snapshot.pk, "backbone": backbone.pk}
+    current = current_version(check_params(RunKind.TRAIN_REWARD_MODEL, params)["focus"])
+    if current is not None:
+        inputs["current"] = current.pk
     return queue_run(
         kind=RunKind.TRAIN_REWARD_MODEL,
         params=params,
@@ -104,6 +109,31 @@ def start_score_pairs(
         raise NotReadyError(f"{batch.name} has no pairs{of} to score.")
     inputs = {"batch": batch.pk, **{str(focus): version.pk for focus, version in models.items()}}
     return queue_run(kind=RunKind.SCORE_PAIRS, params=params, inputs=inputs, by=by)
+
+
+def start_compare_reward_models(
+    *,
+    version: RewardModelVersion,
+    against: RewardModelVersion | None = None,
+    snapshot: Snapshot,
+    params: Params,
+    by: User | None = None,
+) -> Run:
+    """Score the test pairs of a snapshot with a version and another one of its focus; None: the current one."""
+    against = against or current_version(version.focus)
+    if against is None:
+        raise NotReadyError(
+            f"No {version.focus} model is current. Promote one, or choose what to compare with."
+        )
+    if against.pk == version.pk:
+        raise ConflictError(
+            f"{version.name} cannot be compared with itself. Choose another {version.focus} model."
+        )
+    _check_focuses({Focus(version.focus): against})
+    if snapshot.state != SnapshotState.READY:
+        raise NotReadyError(f"The snapshot {snapshot} is {snapshot.state}: compare on one that is ready.")
+    inputs = {"reward_model": version.pk, "against": against.pk, "snapshot": snapshot.pk}
+    return queue_run(kind=RunKind.COMPARE_REWARD_MODELS, params=params, inputs=inputs, by=by)
 
 
 @transaction.atomic
@@ -205,8 +235,8 @@ def start_instead(*, old: Run, start: Callable[[], Run]) -> Run:
 
 
 def _given(run: Run) -> dict[str, Any]:
-    """What makes a run fit its place in an iteration; the rest are parameters."""
-    given = {name: value for name, value in run.inputs.items() if name not in ("name", "prompts")}
+    """What makes a run fit its place in an iteration; the rest are parameters, or what is current at the time."""
+    given = {name: value for name, value in run.inputs.items() if name not in ("name", "prompts", "current")}
     if "selections" in given:
         given["selections"] = given["selections"][-1]
     return {**given, "kind": run.kind, "focus": run.params.get("focus")}

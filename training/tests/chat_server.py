@@ -6,9 +6,11 @@ import json
 import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
+
+from tests.local_server import LocalServer
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Script:
 
 
 @dataclass
-class ChatServer:
+class ChatServer(LocalServer):
     """A context; `scripts` by the model's name, or "" for any. `left` counts connections that the asker closed."""
 
     scripts: dict[str, Script] = field(default_factory=lambda: {"": Script()})
@@ -50,21 +52,14 @@ class ChatServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
+        self.serve(Handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.ended.set()
-        self._http.shutdown()
-        self._http.server_close()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        super().__exit__(kind, error, trace)
 
     def answer(self, handler: BaseHTTPRequestHandler, script: Script, body: dict[str, Any]) -> None:
         handler.send_response(script.status)

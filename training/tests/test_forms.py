@@ -17,6 +17,7 @@ from training.services.runs import check_params
 
 pytestmark = pytest.mark.django_db
 
+POLICY_FREE = (RunKind.IMPORT_POLICY, RunKind.SCORE_PAIRS, RunKind.COMPARE_REWARD_MODELS)
 REQUIRED = {"source": "tiny", "focus": "safety"}
 
 
@@ -85,7 +86,7 @@ def test_numbers_are_shown_as_they_are_written() -> None:
 @pytest.mark.parametrize("kind", list(FORMS))
 def test_a_form_knows_what_is_missing(kind: RunKind) -> None:
     missing = FORMS[kind]().missing()
-    assert (NO_POLICY in missing) == (kind not in (RunKind.IMPORT_POLICY, RunKind.SCORE_PAIRS))
+    assert (NO_POLICY in missing) == (kind not in POLICY_FREE)
     assert bool(missing) == (kind != RunKind.IMPORT_POLICY)
 
 

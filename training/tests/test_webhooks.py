@@ -91,7 +91,14 @@ def test_new_models_and_the_stages_of_an_iteration_are_told(
         run="x",
     )
     policy = register_policy(name="policy-V1", sha256="0" * 64, run=queued())
-    assert told(Event.REWARD_MODEL_REGISTERED, Event.POLICY_REGISTERED) == [
+    assert told(Event.REWARD_MODEL_REGISTERED, Event.REWARD_MODEL_PROMOTED, Event.POLICY_REGISTERED) == [
         {"id": version.pk, "name": "helpfulness-V1", "focus": "helpfulness"},
+        {
+            "id": version.pk,
+            "name": "helpfulness-V1",
+            "focus": "helpfulness",
+            "how": "first",
+            "previous": None,
+        },
         {"id": policy.pk, "name": "policy-V1"},
     ]

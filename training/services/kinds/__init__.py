@@ -23,6 +23,7 @@ from training.core.spec import RunFile, RunKind
 from training.models import Run
 from training.services import iterations
 from training.services.kinds import (
+    compare_reward_models,
     finetune,
     import_policy,
     rejection_sample,
@@ -41,6 +42,7 @@ KINDS: Final[Mapping[RunKind, ModuleType]] = MappingProxyType(
         RunKind.SCORE: score,
         RunKind.REJECTION_SAMPLE: rejection_sample,
         RunKind.FINETUNE: finetune,
+        RunKind.COMPARE_REWARD_MODELS: compare_reward_models,
     }
 )
 

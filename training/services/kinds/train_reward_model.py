@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
+from annotation.errors import NotFoundError
 from annotation.models import Snapshot
 from annotation.snapshots import local_folder
+from rewardmodel.models import RewardModelVersion
 from rewardmodel.services import register_reward_model
 from training.models import PolicyVersion, Run
-from training.services.references import output_path, policy_reference, read_output_manifest
+from training.services.references import (
+    hashed_reward_model_reference,
+    output_path,
+    policy_reference,
+    read_output_manifest,
+)
 
 
 def prepare(run: Run) -> dict[str, Any]:
@@ -18,7 +27,21 @@ def prepare(run: Run) -> dict[str, Any]:
         "name": run.inputs["name"],
         "snapshot": str(local_folder(snapshot)),
         "backbone": policy_reference(backbone),
+        "cache": str(settings.MARGIN_HOME / "cache"),
+        **_current(run),
     }
+
+
+def _current(run: Run) -> dict[str, Any]:
+    """What was current when the run was queued; nothing where nothing was. Training goes on without it."""
+    pk = run.inputs.get("current")
+    if pk is None:
+        return {}
+    version = RewardModelVersion.objects.get(pk=pk)
+    try:
+        return {"current": hashed_reward_model_reference(version)}
+    except (NotFoundError, PolicyVersion.DoesNotExist) as error:
+        return {"current": {"name": version.name, "gone": str(error)}}
 
 
 def collect(run: Run) -> tuple[dict[str, Any], str]:

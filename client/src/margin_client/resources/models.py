@@ -29,10 +29,13 @@ class RewardModels(Resource[D]):
         focus: str | None = None,
         recipe: str | None = None,
         snapshot: int | None = None,
+        current: bool | None = None,
         since: datetime | None = None,
         fields: Sequence[str] = (),
     ) -> Series[RewardModel]:
-        filters = given(name=name, focus=focus, recipe=recipe, snapshot=snapshot, since=since)
+        filters = given(
+            name=name, focus=focus, recipe=recipe, snapshot=snapshot, current=current, since=since
+        )
         return self.wire.pages("reward-models", RewardModel.of, {"fields": fields, **filters})
 
     @endpoint

@@ -81,7 +81,11 @@ class Changes(Record):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RewardModel(Record):
-    """One trained reward model. `resident`: a scorer holds it, so that scoring starts no run."""
+    """One trained reward model.
+
+    `resident`: a scorer holds it, so that scoring starts no run. `current`: it is used where nobody names another;
+    `promotion` says how it last came to be so.
+    """
 
     id: int
     name: str
@@ -93,6 +97,8 @@ class RewardModel(Record):
     sha256: str
     run: str
     resident: bool
+    current: bool
+    promotion: dict[str, Any] | None
     created_at: datetime
 
 
