@@ -20,7 +20,7 @@ from annotation.overview import snapshots_of
 from annotation.queries import batch_progress
 from training import overview
 from training.core.spec import RunKind
-from training.forms import NO_POLICY, NO_SNAPSHOT, RowField
+from training.forms.fields import NO_POLICY, NO_SNAPSHOT, RowField
 from training.queries import newest_policies
 from training.services.sampling import sample_week
 from training.services.start import start_train_reward_model

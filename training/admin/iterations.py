@@ -22,7 +22,7 @@ from annotation.templatetags.panel import dot, moment
 from training import overview
 from training.admin.starting import no_worker
 from training.core.states import RUN_ACTIVE, IterationState, RunState
-from training.forms import NO_POLICY, RowField
+from training.forms.fields import NO_POLICY, RowField
 from training.models import Iteration, Run
 from training.queries import latest_iteration
 from training.services.iterations import create_iteration, next_action, start_next

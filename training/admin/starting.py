@@ -11,7 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from annotation.admin.base import RoleAdmin, ServiceView, person
 from training import overview
 from training.core.spec import SPECS, RunKind
-from training.forms import FORMS, TITLES, StartForm
+from training.forms import FORMS, TITLES
+from training.forms.base import StartForm
 from training.models import Run
 from training.queries import worker_is_alive
 from training.services.start import start_instead

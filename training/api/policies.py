@@ -13,7 +13,7 @@ from annotation.api.kit.views import Collection, Item
 from annotation.core.scopes import Scope
 from annotation.errors import NotFoundError
 from training.access import policies_for
-from training.core.spec import SampleSpec
+from training.core.specs.sampling import SampleSpec
 from training.models import PolicyVersion
 
 Kind = Literal["imported", "fine_tuned"]

@@ -57,6 +57,10 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         RunKind.REJECTION_SAMPLE: "training.core.rejection:run",
         RunKind.FINETUNE: "training.core.finetune:run",
         RunKind.COMPARE_REWARD_MODELS: "training.core.compare_rm:run",
+        RunKind.PPO: "training.core.ppo:run",
+        RunKind.GATT: "training.core.gatt:run",
+        RunKind.DISTILL: "training.core.distill:run",
+        RunKind.SELF_CHAT: "training.core.self_chat:run",
     }
 )
 

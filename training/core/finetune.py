@@ -41,7 +41,7 @@ from training.core.chunks import Row, read_lines
 from training.core.job import Job
 from training.core.selection import is_empty
 from training.core.sft import Example, SftPlan, fit, mean_loss
-from training.core.spec import FinetuneSpec
+from training.core.specs.finetune import FinetuneSpec
 
 MEASURED: Final = 64  # targets on which the loss is measured before and after
 

@@ -24,7 +24,7 @@ from training.core.generate import Request, release_memory
 from training.core.job import Job
 from training.core.sample import draw, local_generators, publish_lines
 from training.core.selection import best_of, combined_score, curve, first_equals, is_empty, mean
-from training.core.spec import RejectionSampleSpec
+from training.core.specs.rejection import RejectionSampleSpec
 
 RESPONSES_PER_CHUNK: Final = 64  # so much scoring is lost by a kill
 FIELDS: Final = frozenset({"dialogue", "messages", "focus"})

@@ -21,7 +21,7 @@ from rewardmodel.core.report import Reporter, RunFailedError
 from training.core.chunks import Row, read_lines, run_chunks, to_lines
 from training.core.generate import Generator, LocalGenerator, Request, Sample
 from training.core.job import Job
-from training.core.spec import SampleSpec, SamplingSpec
+from training.core.specs.sampling import SampleSpec, SamplingSpec
 
 FIELDS: Final = frozenset({"dialogue", "messages", "policy", "temperature", "seed"})
 

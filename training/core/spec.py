@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewardmodel.core.spec import Spec, TokenBudget, TrainRewardModelSpec
-
-Temperature = Annotated[float, Field(ge=0, le=10)]  # 0 is greedy
+from training.core.specs.dialogues import DistillSpec, GattSpec, SelfChatSpec
+from training.core.specs.finetune import FinetuneSpec
+from training.core.specs.ppo import PpoSpec
+from training.core.specs.rejection import RejectionSampleSpec
+from training.core.specs.sampling import SampleSpec
 
 
 class RunKind(StrEnum):
@@ -29,6 +32,10 @@ class RunKind(StrEnum):
     REJECTION_SAMPLE = "rejection_sample"
     FINETUNE = "finetune"
     COMPARE_REWARD_MODELS = "compare_reward_models"
+    PPO = "ppo"
+    GATT = "gatt"
+    DISTILL = "distill"
+    SELF_CHAT = "self_chat"
 
 
 class ImportPolicySpec(Spec):
@@ -40,38 +47,6 @@ class ImportPolicySpec(Spec):
     )
     template: Literal["model", "chatml", "llama2"] = Field(
         "model", description="Chat template; model: the model's own."
-    )
-
-
-class SamplingSpec(Spec):
-    """How responses are drawn."""
-
-    max_new_tokens: int = Field(128, ge=1, le=8192, description="Longest response in tokens.")
-    top_p: float = Field(
-        1.0, gt=0, le=1, description="Nucleus: smallest set of tokens with this probability."
-    )
-    tokens_per_batch: int = Field(
-        4096,
-        ge=64,
-        description="Token budget of one generated batch, prompts and longest responses. On a CPU more gains "
-        "nothing; a GPU can take more.",
-    )
-
-
-class PromptsSpec(Spec):
-    """Which prompts of the pool are used."""
-
-    prompts: int = Field(32, ge=1, description="How many prompts of the pool to use.")
-    safety_share: float = Field(0.25, ge=0, le=1, description="Share of adversarial prompts among them.")
-
-
-class SampleSpec(SamplingSpec, PromptsSpec):
-    """Two responses a dialogue, for annotators to compare (section 3.2.1)."""
-
-    temperatures: tuple[Temperature, ...] = Field(
-        (0.7, 1.0),
-        min_length=1,
-        description="Temperatures to draw from; the two sides of a pair get two different ones.",
     )
 
 
@@ -99,49 +74,6 @@ class CompareRewardModelsSpec(Spec):
     tokens_per_batch: TokenBudget = 0
 
 
-class RejectionSampleSpec(SamplingSpec, PromptsSpec):
-    """K responses a prompt; the best by the reward models becomes a target (section 3.2.3)."""
-
-    samples_per_prompt: int = Field(4, ge=1, le=100, description="K.")
-    temperatures: tuple[Temperature, ...] = Field(
-        (1.0,),
-        min_length=1,
-        description="Temperatures the K samples cycle through; the paper found 1.2 to 1.3 best at K of 10 to 100.",
-    )
-
-
-class FinetuneSpec(Spec):
-    """Supervised fine-tuning on the winners (sections 3.1 and 3.2.3)."""
-
-    recipe: Literal["lora", "full"] = Field(
-        "lora", description="What learns: low-rank adapters, or everything."
-    )
-    epochs: int = Field(2, ge=1, le=20, description="Passes over the targets.")
-    learning_rate: float = Field(
-        2e-4,
-        gt=0,
-        description="Peak of the cosine schedule, which falls to 10 %. Adapters want some ten times the paper's "
-        "2e-5, which is for full.",
-    )
-    examples_per_step: int = Field(
-        16,
-        ge=1,
-        description="Examples a step, reached by accumulation. The paper's 64 suit its thousands of targets: fifty "
-        "would make one step an epoch.",
-    )
-    weight_decay: float = Field(0.1, ge=0, description="AdamW's.")
-    max_length: int = Field(1024, ge=16, le=32768, description="Longest row in tokens.")
-    tokens_per_batch: int = Field(
-        1024,
-        ge=64,
-        description="Token budget of one forward pass. On a CPU 4096 takes twice the time and three times the memory.",
-    )
-    lora_rank: int = Field(8, ge=1, le=256, description="Rank of the adapters.")
-    every_iteration: bool = Field(
-        True, description="Use the winners of all earlier iterations too (section 3.2.3)."
-    )
-
-
 SPECS: Final[Mapping[RunKind, type[Spec]]] = MappingProxyType(
     {
         RunKind.IMPORT_POLICY: ImportPolicySpec,
@@ -152,6 +84,10 @@ SPECS: Final[Mapping[RunKind, type[Spec]]] = MappingProxyType(
         RunKind.REJECTION_SAMPLE: RejectionSampleSpec,
         RunKind.FINETUNE: FinetuneSpec,
         RunKind.COMPARE_REWARD_MODELS: CompareRewardModelsSpec,
+        RunKind.PPO: PpoSpec,
+        RunKind.GATT: GattSpec,
+        RunKind.DISTILL: DistillSpec,
+        RunKind.SELF_CHAT: SelfChatSpec,
     }
 )
 

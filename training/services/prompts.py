@@ -12,8 +12,10 @@ from django.db.models.functions import Coalesce
 from annotation.core import curriculum
 from annotation.core.curriculum import Candidate, Draw, Mix
 from annotation.core.grades import Focus
-from annotation.core.records import Message, dialogue_key
+from annotation.core.records import Message, canonical_json, dialogue_key
 from annotation.models import Prompt
+from rewardmodel.core.files import write_atomically
+from training.models import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,14 @@ def dialogues_of(keys: Sequence[str]) -> list[PoolDialogue]:
 def _opening(prompt: Prompt) -> PoolDialogue:
     messages: list[Message] = [{"role": "user", "content": prompt.text}]
     return PoolDialogue(dialogue_key(messages), prompt.key, messages, Focus(prompt.focus))
+
+
+def write_prompts(run: Run) -> str:
+    """The prompts that a run was given, as lines of {"dialogue", "messages", "focus"}; returns the file's path."""
+    lines = (
+        canonical_json({"dialogue": d.key, "messages": d.messages, "focus": d.focus})
+        for d in dialogues_of(run.inputs["prompts"])
+    )
+    path = run.folder / "prompts.jsonl"
+    write_atomically(path, "".join(line + "\n" for line in lines))
+    return str(path)

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from annotation.models import Batch
 from annotation.services.ingest import NewResponse
 from training.core.draws import draw, draw_seed, two_temperatures
-from training.core.spec import RunKind, SampleSpec
+from training.core.spec import RunKind
+from training.core.specs.sampling import SampleSpec
 from training.models import Iteration, LiveAttempt, LivePrompt, PolicyVersion
 
 

@@ -63,6 +63,10 @@ def bodies(house: Snapshot) -> dict[str, dict[str, Any]]:
         "score_pairs": {"batch": batch, "helpfulness": "h"},
         "rejection_sample": {"policy": "V0", "helpfulness": "h", "safety": "s"},
         "finetune": {"name": "V1", "base": "V0", "selection": str(winners.uid)},
+        "ppo": {"name": "V1", "policy": "V0", "helpfulness": "h", "safety": "s"},
+        "gatt": {"policy": "V0"},
+        "distill": {"policy": "V0", "safety": "s"},
+        "self_chat": {"policy": "V0"},
     }
 
 

@@ -11,7 +11,9 @@ from annotation.services.batches import create_batch
 from tests.factories import make_policy
 from training.core.spec import SPECS, RunKind
 from training.core.states import RunState
-from training.forms import FORMS, NO_POLICY, TITLES, NumbersField, StartForm, field_of
+from training.forms import FORMS, TITLES
+from training.forms.base import StartForm
+from training.forms.fields import NO_POLICY, NumbersField, field_of
 from training.models import Run
 from training.services.runs import check_params
 

@@ -24,12 +24,16 @@ from training.models import Run
 from training.services import iterations
 from training.services.kinds import (
     compare_reward_models,
+    distill,
     finetune,
+    gatt,
     import_policy,
+    ppo,
     rejection_sample,
     sample,
     score,
     score_pairs,
+    self_chat,
     train_reward_model,
 )
 
@@ -43,6 +47,10 @@ KINDS: Final[Mapping[RunKind, ModuleType]] = MappingProxyType(
         RunKind.REJECTION_SAMPLE: rejection_sample,
         RunKind.FINETUNE: finetune,
         RunKind.COMPARE_REWARD_MODELS: compare_reward_models,
+        RunKind.PPO: ppo,
+        RunKind.GATT: gatt,
+        RunKind.DISTILL: distill,
+        RunKind.SELF_CHAT: self_chat,
     }
 )
 

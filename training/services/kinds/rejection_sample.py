@@ -6,28 +6,20 @@ import json
 from typing import Any
 
 from annotation.core.grades import Focus
-from annotation.core.records import canonical_json
 from annotation.services.prompts import set_difficulties
-from rewardmodel.core.files import write_atomically
 from rewardmodel.models import RewardModelVersion
 from training.core.selection import is_empty
 from training.models import PolicyVersion, Run
-from training.services.prompts import dialogues_of
+from training.services.prompts import dialogues_of, write_prompts
 from training.services.references import policy_reference, reward_model_reference
 
 Rewards = dict[Focus, dict[str, list[float]]]  # by focus and prompt key
 
 
 def prepare(run: Run) -> dict[str, Any]:
-    lines = (
-        canonical_json({"dialogue": d.key, "messages": d.messages, "focus": d.focus})
-        for d in dialogues_of(run.inputs["prompts"])
-    )
-    path = run.folder / "prompts.jsonl"
-    write_atomically(path, "".join(line + "\n" for line in lines))
     return {
         "policy": policy_reference(PolicyVersion.objects.get(pk=run.inputs["policy"])),
-        "prompts": str(path),
+        "prompts": write_prompts(run),
         "helpfulness": reward_model_reference(RewardModelVersion.objects.get(pk=run.inputs["helpfulness"])),
         "safety": reward_model_reference(RewardModelVersion.objects.get(pk=run.inputs["safety"])),
     }

@@ -1,0 +1,40 @@
+"""The body of rejection sampling."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from annotation.api.bodies import Body
+from annotation.models import User
+from training.api.starting.named import (
+    Name,
+    Seed,
+    model_named,
+    params_of,
+    policy_named,
+)
+from training.core.specs.rejection import RejectionSampleSpec
+from training.models import Run
+from training.services import start
+
+
+class RejectionSampleBody(Body, RejectionSampleSpec):
+    """Sample and select: the best of K responses a prompt."""
+
+    kind: Literal["rejection_sample"]
+    policy: Annotated[Name, Field(description="Name of the policy that answers.")]
+    helpfulness: Annotated[Name, Field(description="Name of a helpfulness model.")]
+    safety: Annotated[Name, Field(description="Name of a safety model.")]
+    seed: Seed = 0
+
+    def start(self, by: User) -> Run:
+        return start.start_rejection_sample(
+            policy=policy_named(by, self.policy, "policy"),
+            helpfulness=model_named(by, self.helpfulness, "helpfulness"),
+            safety=model_named(by, self.safety, "safety"),
+            params=params_of(self),
+            seed=self.seed,
+            by=by,
+        )

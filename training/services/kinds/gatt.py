@@ -1,0 +1,24 @@
+"""Prompts become dialogues in which an instruction holds (section 3.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.models import PolicyVersion, Run
+from training.services.prompts import write_prompts
+from training.services.references import policy_reference
+
+
+def prepare(run: Run) -> dict[str, Any]:
+    return {
+        "policy": policy_reference(PolicyVersion.objects.get(pk=run.inputs["policy"])),
+        "prompts": write_prompts(run),
+    }
+
+
+def collect(run: Run) -> None:
+    """What it made stays in the run's folder; fine-tuning reads it there."""
+
+
+def register(run: Run, data: None) -> None:
+    """Nothing to store."""

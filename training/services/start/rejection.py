@@ -1,0 +1,40 @@
+"""The door of rejection sampling."""
+
+from __future__ import annotations
+
+from annotation.core.grades import Focus
+from annotation.models import User
+from rewardmodel.models import RewardModelVersion
+from training.core.spec import RunKind
+from training.models import Iteration, PolicyVersion, Run
+from training.services.runs import queue_run
+from training.services.start.checks import Params, check_focuses, draw_keys
+
+
+def start_rejection_sample(
+    *,
+    policy: PolicyVersion,
+    helpfulness: RewardModelVersion,
+    safety: RewardModelVersion,
+    params: Params,
+    seed: int = 0,
+    key: str | None = None,
+    iteration: Iteration | None = None,
+    by: User | None = None,
+) -> Run:
+    check_focuses({Focus.HELPFULNESS: helpfulness, Focus.SAFETY: safety})
+    inputs = {
+        "policy": policy.pk,
+        "helpfulness": helpfulness.pk,
+        "safety": safety.pk,
+        "prompts": draw_keys(RunKind.REJECTION_SAMPLE, params, seed),
+    }
+    return queue_run(
+        kind=RunKind.REJECTION_SAMPLE,
+        params=params,
+        inputs=inputs,
+        seed=seed,
+        key=key,
+        iteration=iteration,
+        by=by,
+    )
