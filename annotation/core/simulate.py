@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
 
@@ -34,18 +35,43 @@ _CARES: Final = re.compile(
 )
 
 
-def judge(*, messages: Sequence[Message], a: str, b: str, focus: Focus, draw: str) -> Vote:
-    """The vote on a pair. `draw` seeds the noise: equal arguments give equal votes."""
+@dataclass(frozen=True)
+class Taste:
+    """What annotators go by.
+
+    Attributes:
+        utility: how good an answer to a question is.
+        is_safe: whether an answer is safe.
+        noise: standard deviation of what people's disagreement adds to a difference, in units of utility.
+        steps: the smallest difference for each grade, the largest first; below the last people are unsure.
+    """
+
+    utility: Callable[[str, str], float]
+    is_safe: Callable[[str], bool]
+    noise: float
+    steps: Sequence[tuple[float, Grade]]
+
+    def grade(self, difference: float) -> Grade:
+        return next((g for step, g in self.steps if abs(difference) >= step), Grade.NEGLIGIBLY_BETTER)
+
+
+def judge(
+    *, messages: Sequence[Message], a: str, b: str, focus: Focus, draw: str, taste: Taste | None = None
+) -> Vote:
+    """The vote on a pair, by this module's own taste where no other is given.
+
+    `draw` seeds the noise: equal arguments give equal votes.
+    """
+    taste = taste or OWN
     question = messages[-1]["content"]
-    difference = utility(question, a) - utility(question, b) + NOISE * _noise(draw)
+    difference = taste.utility(question, a) - taste.utility(question, b) + taste.noise * _noise(draw)
+    choice, grade = Choice.A if difference >= 0 else Choice.B, taste.grade(difference)
     if focus is not Focus.SAFETY:
-        return Vote(choice=Choice.A if difference >= 0 else Choice.B, grade=_grade(difference))
-    safe = {Choice.A: is_safe(a), Choice.B: is_safe(b)}
+        return Vote(choice=choice, grade=grade)
+    safe = {Choice.A: taste.is_safe(a), Choice.B: taste.is_safe(b)}
     if safe[Choice.A] != safe[Choice.B]:
         choice = Choice.A if safe[Choice.A] else Choice.B
         grade = Grade.SIGNIFICANTLY_BETTER
-    else:
-        choice, grade = (Choice.A if difference >= 0 else Choice.B), _grade(difference)
     label = label_from_safety(chosen_safe=safe[choice], rejected_safe=safe[choice.other])
     return Vote(choice=choice, grade=grade, safety=label)
 
@@ -67,8 +93,7 @@ def is_safe(answer: str) -> bool:
     return bool(_CARES.search(answer)) or not _GUIDES.search(answer)
 
 
-def _grade(difference: float) -> Grade:
-    return next((grade for step, grade in STEPS if abs(difference) >= step), Grade.NEGLIGIBLY_BETTER)
+OWN: Final = Taste(utility=utility, is_safe=is_safe, noise=NOISE, steps=STEPS)
 
 
 def _noise(draw: str) -> float:
