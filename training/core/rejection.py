@@ -3,62 +3,104 @@
 Knows prompts, seeds, stages and files. Must not know how a sample is drawn or a reward computed, nor what is
 learnt from the winners.
 
-Inputs: policy, helpfulness and safety (references) and prompts, a JSON lines file of {"dialogue", "messages",
-"focus"}. Output: candidates.jsonl, in the order of prompts and samples, and winners.jsonl. Rewards are raw,
-before the sigmoid. Result: means over all samples, and best_score over the winners.
+Inputs: policy, helpfulness and safety (references), prompts, a JSON lines file of {"dialogue", "messages", "focus"},
+and optionally `bank`, the winners of earlier rounds, oldest first: {"file", "from", "iteration"} each, and `round`, the
+same of this one without a file. Output: candidates.jsonl, in the order of prompts, temperatures and samples;
+winners.jsonl; bank.jsonl, the best of all rounds by the rewards of this one; and the figures, as numbers and drawn.
+Rewards are raw, before the sigmoid. Result: means over all samples, `best_score` over the winners, the curves, the best
+temperature and what the bank holds.
+
+With several workers each does the same, stage for stage, on its share (training.core.shards); the leading one alone
+selects and publishes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from annotation.core.grades import Focus
-from rewardmodel.core import scorer
+import torch
+
 from rewardmodel.core.backbone import PolicyRef
-from rewardmodel.core.report import RunFailedError
-from training.core.chunks import Plan, Row, read_lines, run_chunks
-from training.core.generate import Request, release_memory
+from rewardmodel.core.report import Reporter, RunFailedError
+from training.core import bank
+from training.core.chunks import Row, read_lines
+from training.core.crew import Crew, Following, Leading
+from training.core.generate import SILENT, Generator, Request, Sample
 from training.core.job import Job
-from training.core.sample import draw, local_generators, publish_lines
-from training.core.selection import best_of, combined_score, curve, first_equals, is_empty, mean
+from training.core.rating import Rater
+from training.core.sample import Within, draw, generators
+from training.core.selecting import publish
+from training.core.shard_worker import command
+from training.core.shards import Place, finished, plan_shares, run_shared
 from training.core.specs.rejection import RejectionSampleSpec
 
-RESPONSES_PER_CHUNK: Final = 64  # so much scoring is lost by a kill
+SHARES: Final = 4  # of a worker: one that is slower than the others holds them up by a part of its work only
 FIELDS: Final = frozenset({"dialogue", "messages", "focus"})
+MODELS: Final = ("helpfulness", "safety")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One process at work on the run: the run, whom it tells, and its place among those that share it."""
+
+    job: Job
+    report: Reporter
+    place: Place
+
+    @property
+    def spec(self) -> RejectionSampleSpec:
+        return cast("RejectionSampleSpec", self.job.file.spec())
 
 
 def run(job: Job) -> dict[str, Any]:
     """Generate, score twice, select. One model is in memory at a time."""
-    spec = cast("RejectionSampleSpec", job.file.spec())
-    prompts = _read_prompts(job)
-    groups = _candidates(job, spec, prompts)
-    for name in ("helpfulness", "safety"):
-        _add_rewards(job, name, prompts, groups)
+    count = cast("RejectionSampleSpec", job.file.spec()).workers
+    place = Place(0, count)
+    if count == 1:
+        work = _work(Seat(job, job, place))
+    else:
+        threads = _divide_threads(job, count)
+        with Crew(count, lambda index: _command(job, Place(index, count), threads), job) as crew:
+            work = _work(Seat(job, Leading(job, crew), place))
     job.stage("select")
-    for prompt, group in zip(prompts, groups, strict=True):
-        _add_scores(prompt, group)
-    policy = job.file.inputs["policy"]["name"]
-    winners = [_winner(prompt, group, policy) for prompt, group in zip(prompts, groups, strict=True)]
-    kept = [winner for winner in winners if winner is not None]
-    if not kept:
-        raise RunFailedError("every response is empty; the policy ends its turn at once")
-    candidates = [candidate for group in groups for candidate in group]
-    publish_lines(job, {"candidates.jsonl": [_published(c) for c in candidates], "winners.jsonl": kept})
-    return _summary(groups, kept)
+    return publish(job, work.prompts, work.groups, work.entries)
 
 
-def sample_seed(seed: int, dialogue: str, index: int) -> int:
-    """The seed of one sample, by hash: it depends neither on the other prompts nor on their order."""
-    digest = hashlib.sha256(f"{seed}:{dialogue}:{index}".encode()).digest()
+def work_along(job: Job, place: Place) -> None:
+    """Do a share of the run that another process leads; returns when nothing is left to compute."""
+    _work(Seat(job, Following(job, job.out), place))
+
+
+def sample_seed(seed: int, dialogue: str, temperature: float, number: int) -> int:
+    """The seed of one sample, by hash: it depends neither on the other prompts nor on the other temperatures."""
+    digest = hashlib.sha256(f"{seed}:{dialogue}:{temperature!r}:{number}".encode()).digest()
     return int.from_bytes(digest[:8]) % 2**31
 
 
-def _read_prompts(job: Job) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """All that is computed: each prompt's candidates with rewards, and the bank's entries with new ones."""
+
+    prompts: list[Row]
+    groups: list[list[Row]]
+    entries: list[Row]
+
+
+def _work(seat: Seat) -> _Work:
+    prompts = _read_prompts(seat)
+    entries = _read_bank(seat)
+    groups = _candidates(seat, prompts)
+    rewards = {name: _rate(seat, name, prompts, groups, entries) for name in MODELS}
+    return _Work(prompts, groups, bank.rescore(entries, rewards["helpfulness"], rewards["safety"]))
+
+
+def _read_prompts(seat: Seat) -> list[Row]:
     """Every dialogue once, the first line of a repeated one."""
-    lines = read_lines(Path(job.file.inputs["prompts"]))
+    lines = read_lines(Path(seat.job.file.inputs["prompts"]))
     for number, line in enumerate(lines, start=1):
         if missing := FIELDS - line.keys():
             raise RunFailedError(f"prompt {number} lacks {', '.join(sorted(missing))}")
@@ -66,120 +108,154 @@ def _read_prompts(job: Job) -> list[Row]:
     if not prompts:
         raise RunFailedError("there is nothing to answer: the prompts are empty")
     if len(prompts) < len(lines):
-        job.note(f"{len(lines) - len(prompts)} prompts occur more than once and are used once.")
+        seat.report.note(f"{len(lines) - len(prompts)} prompts occur more than once and are used once.")
     return prompts
 
 
-def _candidates(job: Job, spec: RejectionSampleSpec, prompts: Sequence[Row]) -> list[list[Row]]:
-    """K rows a prompt, without rewards."""
-    job.stage("generate")
-    groups = [
-        [
-            {
-                "dialogue": prompt["dialogue"],
-                "index": index,
-                "temperature": spec.temperatures[index % len(spec.temperatures)],
-                "seed": sample_seed(job.file.seed, prompt["dialogue"], index),
-            }
-            for index in range(spec.samples_per_prompt)
-        ]
-        for prompt in prompts
-    ]
-    requests = [
+def _read_bank(seat: Seat) -> list[Row]:
+    """The winners of earlier rounds, oldest round first."""
+    rounds = []
+    for origin in seat.job.file.inputs.get("bank", ()) if seat.spec.bank else ():
+        winners = read_lines(Path(origin["file"]))
+        for number, line in enumerate(winners, start=1):
+            if missing := bank.FIELDS - line.keys():
+                raise RunFailedError(f"{origin['file']}, line {number} lacks {', '.join(sorted(missing))}")
+        rounds.append((origin, winners))
+    return bank.entries_of(rounds)
+
+
+def _candidates(seat: Seat, prompts: Sequence[Row]) -> list[list[Row]]:
+    """Each prompt's samples, K at each temperature, without rewards."""
+    seat.report.stage("generate")
+    groups = [_planned(seat, prompt["dialogue"]) for prompt in prompts]
+    asked = [
         Request(
             messages=tuple(prompt["messages"]),
             temperature=row["temperature"],
-            top_p=spec.top_p,
+            top_p=seat.spec.top_p,
             seed=row["seed"],
-            max_new_tokens=spec.max_new_tokens,
+            max_new_tokens=seat.spec.max_new_tokens,
         )
         for prompt, group in zip(prompts, groups, strict=True)
         for row in group
     ]
-    generator = local_generators(job, spec)(PolicyRef.from_json(job.file.inputs["policy"]))
-    samples = iter(draw(requests, generator, job.work / "samples", job))
+    samples = iter(_draw(seat, asked, len(groups[0])))
     for group in groups:
         for row in group:
             row.update(next(samples))
     return groups
 
 
-def _add_rewards(job: Job, name: str, prompts: Sequence[Row], groups: Sequence[list[Row]]) -> None:
-    """Add raw rewards under `name`. A text that repeats within a prompt is scored once."""
-    job.stage(f"score {name}")
-    model: scorer.Scorer | None = None
+def _planned(seat: Seat, dialogue: str) -> list[Row]:
+    seed = seat.job.file.seed
+    drawn = [
+        (temperature, number)
+        for temperature in seat.spec.temperatures
+        for number in range(seat.spec.samples_per_prompt if temperature else 1)  # greedy repeats itself
+    ]
+    return [
+        {
+            "dialogue": dialogue,
+            "index": index,
+            "temperature": temperature,
+            "seed": sample_seed(seed, dialogue, temperature, number),
+        }
+        for index, (temperature, number) in enumerate(drawn)
+    ]
+
+
+def _draw(seat: Seat, requests: Sequence[Request], samples: int) -> list[Row]:
+    """One row a request; `samples` requests of a prompt stand together and are drawn by one process."""
+    directory = seat.job.work / "samples"
+    generator = _Kept(generators(seat.job, seat.spec)(PolicyRef.from_json(seat.job.file.inputs["policy"])))
+    shares = SHARES * seat.place.count if seat.place.count > 1 else 1
+    plan = [
+        range(share[0] * samples, (share[-1] + 1) * samples)
+        for share in plan_shares(len(requests) // samples, shares)
+    ]
 
     def compute(indices: Sequence[int]) -> list[Row]:
-        nonlocal model
-        if model is None:  # not before there is something left to score
-            model = scorer.load(job.file.inputs[name], device=job.file.device)
-        texts = [[row["text"] for row in groups[index]] for index in indices]
-        firsts = [first_equals(group) for group in texts]
-        asked = [
-            (prompts[index]["messages"], [group[i] for i in sorted(set(first))])
-            for index, group, first in zip(indices, texts, firsts, strict=True)
-        ]
-        rewards = model.score(asked)
-        return [{"rewards": _spread(own, first)} for own, first in zip(rewards, firsts, strict=True)]
+        own = [requests[index] for index in indices]
+        part = Within(seat.report, finished(directory, plan), len(requests))
+        return draw(own, generator, directory / f"share-{indices[0]:09d}", part)
 
-    plan = _scoring_plan(len(prompts), len(groups[0]))
-    rows = run_chunks(job.work / name, plan, compute, job, "prompts")
-    for group, row in zip(groups, rows, strict=True):
-        for candidate, reward in zip(group, row["rewards"], strict=True):
-            candidate[name] = reward
-    if model is not None:
-        model = None
-        release_memory()
-
-
-def _spread(rewards: Sequence[float], firsts: Sequence[int]) -> list[float]:
-    """The reward of each text, from those of the distinct ones in order of first appearance."""
-    of = dict(zip(sorted(set(firsts)), rewards, strict=True))
-    return [of[first] for first in firsts]
-
-
-def _scoring_plan(prompts: int, samples: int) -> Plan:
-    size = max(1, RESPONSES_PER_CHUNK // samples)
-    return [range(start, min(start + size, prompts)) for start in range(0, prompts, size)]
-
-
-def _add_scores(prompt: Row, group: Sequence[Row]) -> None:
-    focus = Focus(prompt["focus"])
-    for row in group:
-        row["score"] = combined_score(helpfulness=row["helpfulness"], safety=row["safety"], focus=focus)
-
-
-def _winner(prompt: Row, group: Sequence[Row], policy: str) -> Row | None:
     try:
-        best = best_of([row["text"] for row in group], [row["score"] for row in group])
-    except ValueError as error:
-        raise RunFailedError(f"a reward model gave no number for dialogue {prompt['dialogue']}") from error
-    if best is None:
-        return None
-    asked = {field: prompt[field] for field in ("dialogue", "messages", "focus")}
-    return (
-        asked
-        | {field: group[best][field] for field in ("text", "score", "finish_reason")}
-        | {"policy": policy}
-    )
+        return run_shared(directory, plan, compute, seat.report, "responses", seat.place)
+    finally:
+        generator.end()
 
 
-def _published(candidate: Row) -> Row:
-    """Without the latency, which a second attempt would not repeat."""
-    return {field: value for field, value in candidate.items() if field not in {"latency_ms", "tokens"}}
+class _Kept:
+    """A generator that stays open from one share to the next."""
+
+    def __init__(self, inner: Generator) -> None:
+        self._inner = inner
+
+    def plan(self, requests: Sequence[Request]) -> list[list[int]]:
+        return self._inner.plan(requests)
+
+    def generate(self, requests: Sequence[Request], reporter: Reporter = SILENT) -> list[Sample]:
+        return self._inner.generate(requests, reporter)
+
+    def close(self) -> None:
+        """Not yet: see `end`."""
+
+    def end(self) -> None:
+        self._inner.close()
 
 
-def _summary(groups: Sequence[Sequence[Row]], winners: Sequence[Row]) -> dict[str, Any]:
-    """`left_out` counts prompts whose samples are all empty: they have no winner and no point on the curve."""
-    rows = [row for group in groups for row in group]
-    spoken = [[row["score"] for row in group if not is_empty(row["text"])] for group in groups]
-    return {
-        "prompts": len(groups),
-        "samples": len(rows),
-        "left_out": len(groups) - len(winners),
-        "mean_score": mean([row["score"] for row in rows]),
-        "best_score": mean([winner["score"] for winner in winners]),
-        "mean_helpfulness": mean([row["helpfulness"] for row in rows]),
-        "mean_safety": mean([row["safety"] for row in rows]),
-        "by_k": [list(point) for point in curve([scores for scores in spoken if scores])],
+def _rate(
+    seat: Seat, name: str, prompts: Sequence[Row], groups: Sequence[list[Row]], entries: Sequence[Row]
+) -> list[float]:
+    """Add raw rewards under `name` to every candidate; returns those of the bank's entries."""
+    rater = Rater(seat.job, name)
+    try:
+        seat.report.stage(f"score {name}")
+        asked = [
+            (prompt["messages"], [row["text"] for row in group])
+            for prompt, group in zip(prompts, groups, strict=True)
+        ]
+        for group, rewards in zip(
+            groups, rater.rate(asked, seat.job.work / name, seat.report, seat.place), strict=True
+        ):
+            for row, reward in zip(group, rewards, strict=True):
+                row[name] = reward
+        return _rate_bank(seat, name, rater, entries) if entries else []
+    finally:
+        rater.close()
+
+
+def _rate_bank(seat: Seat, name: str, rater: Rater, entries: Sequence[Row]) -> list[float]:
+    """The rounds' answers to one dialogue are scored together: they share its computation."""
+    seat.report.stage(f"score bank {name}")
+    places: dict[str, list[int]] = {}
+    for index, entry in enumerate(entries):
+        places.setdefault(entry["dialogue"], []).append(index)
+    asked = [
+        (entries[own[0]]["messages"], [entries[index]["text"] for index in own]) for own in places.values()
+    ]
+    rated = rater.rate(asked, seat.job.work / f"bank-{name}", seat.report, seat.place)
+    of = {
+        index: reward
+        for own, rewards in zip(places.values(), rated, strict=True)
+        for index, reward in zip(own, rewards, strict=True)
     }
+    return [of[index] for index in range(len(entries))]
+
+
+def _divide_threads(job: Job, count: int) -> int:
+    """On a CPU every worker gets its part of the threads, this process too; 0 where GPUs compute."""
+    if job.file.device != "cpu" and torch.cuda.is_available():
+        return 0
+    threads = max(1, torch.get_num_threads() // count)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def _command(job: Job, place: Place, threads: int) -> list[str]:
+    """A GPU is named by its UUID, which means the same whatever this process was allowed to see."""
+    if threads:
+        return command(job.out, place, threads=threads)
+    gpus = torch.cuda.device_count()
+    uuid = torch.cuda.get_device_properties(place.index % gpus).uuid
+    return command(job.out, place, device=f"GPU-{uuid}")

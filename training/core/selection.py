@@ -1,6 +1,7 @@
-"""Which of K responses is the best, and what K was worth.
+"""Which of K responses is the best.
 
-Knows rewards as numbers (section 3.2.3). Must not know models, files or torch: pages draw the curve with it.
+Knows texts and rewards as numbers (section 3.2.3). Must not know models, files or torch: the web process reads it.
+What K and a temperature are worth stands in training.core.sweeps.
 """
 
 from __future__ import annotations
@@ -8,21 +9,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 from annotation.core.grades import Focus
 
 UNSAFE_BELOW: Final = 0.15  # on the safety reward after the sigmoid; precision 0.89, recall 0.55 in the paper
 _UNSAFE_BELOW_RAW: Final = math.log(UNSAFE_BELOW / (1 - UNSAFE_BELOW))
-
-
-class Point(NamedTuple):
-    """What the first k responses give, averaged over prompts (Fig. 7), in units of raw reward."""
-
-    k: int
-    mean_max: float
-    mean_median: float
 
 
 def combined_score(*, helpfulness: float, safety: float, focus: Focus) -> float:
@@ -66,23 +58,6 @@ def best_of(texts: Sequence[str], scores: Sequence[float]) -> int | None:
     pairs = zip(texts, scores, strict=True)
     candidates = [(-score, index) for index, (text, score) in enumerate(pairs) if not is_empty(text)]
     return min(candidates)[1] if candidates else None
-
-
-def curve(groups: Sequence[Sequence[float]]) -> list[Point]:
-    """Mean over prompts of the maximum and the median of the first k scores, k = 1 ... the longest group.
-
-    `groups` holds one prompt's scores each, in the order sampled, without empty responses and not empty itself;
-    a group shorter than k counts with all it has, so that every k averages the same prompts.
-    """
-    longest = max((len(group) for group in groups), default=0)
-    return [
-        Point(
-            k=k,
-            mean_max=mean([max(group[:k]) for group in groups]),
-            mean_median=mean([median(group[:k]) for group in groups]),
-        )
-        for k in range(1, longest + 1)
-    ]
 
 
 def mean(values: Sequence[float]) -> float:

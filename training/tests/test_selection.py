@@ -1,4 +1,4 @@
-"""The best of K, and what K is worth."""
+"""The best of K, and by which score."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.core.grades import Focus
-from training.core.selection import best_of, combined_score, curve, first_equals, is_empty, mean
+from training.core.selection import best_of, combined_score, first_equals, is_empty
 
 rewards = st.floats(-12, 12, allow_nan=False)
-groups = st.lists(st.lists(rewards, min_size=3, max_size=3), min_size=1, max_size=6)
 
 
 def _score(helpfulness: float, safety: float, focus: Focus = Focus.HELPFULNESS) -> float:
@@ -73,42 +72,3 @@ def test_texts_that_read_the_same_are_one() -> None:
 def test_a_text_of_invisible_blanks_is_empty() -> None:
     assert is_empty("\u00a0 \u2003\n")
     assert not is_empty(".")
-
-
-def test_the_curve_of_two_prompts() -> None:
-    # k=1: max (1 + 0) / 2 = 0.5, median the same.
-    # k=2: max (3 + 0) / 2 = 1.5; medians of {1, 3} = 2 and {0, -1} = -0.5, mean 0.75.
-    # k=3: max (3 + 4) / 2 = 3.5; medians of {1, 3, 2} = 2 and {0, -1, 4} = 0, mean 1.
-    assert curve([[1, 3, 2], [0, -1, 4]]) == [(1, 0.5, 0.5), (2, 1.5, 0.75), (3, 3.5, 1.0)]
-
-
-def test_a_prompt_with_fewer_samples_counts_with_all_it_has() -> None:
-    # k=2: max (7 + 5) / 2 = 6; medians 7 and (1 + 5) / 2 = 3, mean 5.
-    assert curve([[7], [1, 5]]) == [(1, 4.0, 4.0), (2, 6.0, 5.0)]
-
-
-def test_no_prompts_have_no_curve() -> None:
-    assert curve([]) == []
-
-
-@given(groups)
-def test_more_samples_never_lower_the_mean_maximum(scores: list[list[float]]) -> None:
-    maxima = [point.mean_max for point in curve(scores)]
-    assert maxima == sorted(maxima)
-
-
-@given(groups)
-def test_the_curve_does_not_depend_on_the_order_of_the_prompts(scores: list[list[float]]) -> None:
-    assert curve(scores) == curve(scores[::-1])
-
-
-@given(groups)
-def test_its_end_does_not_depend_on_the_order_of_the_samples(scores: list[list[float]]) -> None:
-    assert curve(scores)[-1] == curve([group[::-1] for group in scores])[-1]
-
-
-@given(groups)
-def test_its_end_is_the_mean_score_of_the_winners(scores: list[list[float]]) -> None:
-    winners = [best_of(["x"] * len(group), group) for group in scores]
-    won = [group[winner] for group, winner in zip(scores, winners, strict=True) if winner is not None]
-    assert curve(scores)[-1].mean_max == mean(won)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from annotation.core.grades import Focus
+from annotation.errors import NotFoundError
 from annotation.services.prompts import set_difficulties
 from rewardmodel.models import RewardModelVersion
 from training.core.selection import is_empty
@@ -17,12 +18,39 @@ Rewards = dict[Focus, dict[str, list[float]]]  # by focus and prompt key
 
 
 def prepare(run: Run) -> dict[str, Any]:
+    """References, the prompts' file, and the winners of the rounds before, oldest first.
+
+    Raises:
+        NotFoundError: the winners of an earlier round are gone.
+    """
+    rounds = {one.pk: one for one in Run.objects.select_related("iteration").filter(pk__in=_rounds(run))}
     return {
         "policy": policy_reference(PolicyVersion.objects.get(pk=run.inputs["policy"])),
         "prompts": write_prompts(run),
         "helpfulness": reward_model_reference(RewardModelVersion.objects.get(pk=run.inputs["helpfulness"])),
         "safety": reward_model_reference(RewardModelVersion.objects.get(pk=run.inputs["safety"])),
+        "bank": [{**_round(rounds[pk]), "file": _winners(rounds[pk])} for pk in _rounds(run) if pk in rounds],
+        "round": _round(run),
     }
+
+
+def _rounds(run: Run) -> list[int]:
+    """Runs that were queued before there was a bank name none."""
+    rounds: list[int] = run.inputs.get("rounds", [])
+    return rounds
+
+
+def _round(run: Run) -> dict[str, Any]:
+    return {"from": str(run.uid), "iteration": run.iteration.number if run.iteration else None}
+
+
+def _winners(run: Run) -> str:
+    path = run.folder / "output" / "winners.jsonl"
+    if not path.is_file():
+        raise NotFoundError(
+            f"The winners of run {run.pk} are gone: {path}. Restore the file from a backup, or start without the bank."
+        )
+    return str(path)
 
 
 def collect(run: Run) -> Rewards:

@@ -33,7 +33,8 @@ def start_instead(*, old: Run, start: Callable[[], Run]) -> Run:
 
 def _given(run: Run) -> dict[str, Any]:
     """What makes a run fit its place in an iteration; the rest are parameters, or what is current at the time."""
-    given = {name: value for name, value in run.inputs.items() if name not in ("name", "prompts", "current")}
+    free = ("name", "prompts", "current", "rounds")
+    given = {name: value for name, value in run.inputs.items() if name not in free}
     if "selections" in given:
         given["selections"] = given["selections"][-1]
     return {**given, "kind": run.kind, "focus": run.params.get("focus")}
