@@ -11,10 +11,12 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from config import env
+from training.core import queue_names, sizes
 
 django_stubs_ext.monkeypatch()
 
@@ -221,7 +223,20 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"training.tasks.execute_run": {"queue": "runs"}}
+# Runs are sent to the queue of their kind and size; see training.core.queues.
+MARGIN_QUEUES = env.pairs("MARGIN_QUEUES")  # kind=queue, in the place of the table's
+if strangers := [name for name in MARGIN_QUEUES.values() if not name.startswith(queue_names.PREFIX)]:
+    raise ImproperlyConfigured(
+        f"MARGIN_QUEUES names {strangers[0]!r}; queues of runs begin with {queue_names.PREFIX!r}. "
+        "Example: MARGIN_QUEUES=score=runs.gpu.small"
+    )
+RUN_QUEUES = queue_names.all_queues(MARGIN_QUEUES)
+MARGIN_GPU = env.text("MARGIN_GPU", sizes.CPU)  # what a worker of the queue runs.gpu computes on
+if MARGIN_GPU not in (sizes.CPU, *sizes.GPUS):
+    known = ", ".join((sizes.CPU, *sizes.GPUS))
+    raise ImproperlyConfigured(
+        f"MARGIN_GPU must be one of {known}; got {MARGIN_GPU!r}. Example: MARGIN_GPU=a100"
+    )
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_ACKS_LATE = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -236,6 +251,12 @@ RUN_ATTEMPTS = int(env.number("RUN_ATTEMPTS", 5))
 RUN_THREADS = int(
     env.number("RUN_THREADS", 0)
 )  # CPU threads of a run's process; 0: as many as there are cores
+RUN_PROCESSES = int(env.number("RUN_PROCESSES", 1))  # of a run that can be shared out, one a GPU
+RUN_SHARDED = env.flag("RUN_SHARDED", default=False)  # they hold parts of the weights (FSDP)
+MARGIN_ACCELERATE_CONFIG = env.text(
+    "MARGIN_ACCELERATE_CONFIG"
+)  # a file of accelerate config, in the place of the two above
+MARGIN_STORE = env.text("MARGIN_STORE")  # a URL of fsspec that what runs make is copied to; empty: none
 LEASE_SECONDS = env.number("LEASE_SECONDS", 1800)
 IMPORT_LIMIT = int(env.number("IMPORT_LIMIT", 512 * 1024**2))  # bytes of a file, packed and unpacked
 # Seconds. A live prompt whose answers took longer than LIVE_SECONDS has failed, whoever still writes.
@@ -305,7 +326,7 @@ RUN_ENVIRONMENT = env.chosen(
     "TMPDIR",
     "VIRTUAL_ENV",
     "LD_LIBRARY_PATH",
-    prefixes=("HF_", "CUDA_", "NVIDIA_", "OMP_"),
+    prefixes=("HF_", "CUDA_", "NVIDIA_", "OMP_", "NCCL_", "GLOO_"),
 )
 # Idle threads of a run sleep instead of spinning: on a machine that does other work too, several times faster.
 RUN_ENVIRONMENT.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -14,20 +15,31 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.utils import timezone
 
+from training.core.queue_names import runs_among
 from training.launchers import local
 from training.models import WorkerBeat
 
 log = structlog.get_logger(__name__)
 
 BEAT = 2.0  # seconds
-QUEUE = "runs"
 
 
 @worker_ready.connect
 def start_beating(sender: Any, **kwargs: Any) -> None:
     """Only a worker that takes runs counts: pages warn where runs would wait for ever."""
-    if QUEUE in sender.app.amqp.queues.consume_from:
-        threading.Thread(target=_beat, args=(sender.hostname,), daemon=True, name="worker-beat").start()
+    if queues := runs_among(sender.app.amqp.queues.consume_from):
+        name = beat_name(sender.hostname, queues)
+        threading.Thread(target=_beat, args=(name,), daemon=True, name="worker-beat").start()
+
+
+def beat_name(hostname: str, queues: Iterable[str]) -> str:
+    """How a worker is entered: its name, and the queues whose runs it takes."""
+    return " ".join((hostname, *queues))[: WorkerBeat._meta.get_field("name").max_length]
+
+
+def queues_of(name: str) -> tuple[str, ...]:
+    """The queues in what `beat_name` returned."""
+    return tuple(name.split(" ")[1:])
 
 
 def _beat(name: str) -> None:

@@ -85,9 +85,15 @@ class Children:
                 child.process.wait()
 
 
-def run_worker() -> Child:
-    """A Celery worker that takes runs, one at a time: two would share the same cores or GPU."""
-    return _worker("gpu-worker", "--queues", "runs", "--concurrency", "1")
+def run_worker(name: str = "gpu-worker", *, queues: Sequence[str] = (), devices: str | None = None) -> Child:
+    """A Celery worker that takes runs, one at a time: two would share the same cores or GPU.
+
+    `queues` are those that it takes from, by default all. `devices` are the GPUs that its runs see, as
+    CUDA_VISIBLE_DEVICES names them; None: those that this process sees.
+    """
+    environment = () if devices is None else (f"CUDA_VISIBLE_DEVICES={devices}",)
+    wanted = ",".join(queues or settings.RUN_QUEUES)
+    return _worker(name, "--queues", wanted, "--concurrency", "1", environment=environment)
 
 
 def clock_worker() -> Child:
@@ -96,10 +102,10 @@ def clock_worker() -> Child:
     return _worker("worker", "--queues", "default", "--concurrency", "2", "--beat", "--schedule", schedule)
 
 
-def _worker(name: str, *options: str) -> Child:
+def _worker(name: str, *options: str, environment: Sequence[str] = ()) -> Child:
     command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     command += ["--hostname", f"{name}@%h", "--loglevel", "warning", *options]
     log = settings.MARGIN_HOME / "logs" / f"{name}.log"
     # Tied: should this command be killed without a chance to stop it, the worker notices and ends.
-    return Child(name, ["env", "WORKER_TIED=yes", *command], log)
+    return Child(name, ["env", "WORKER_TIED=yes", *environment, *command], log)

@@ -3,9 +3,12 @@
 Steps:
 
 1. Write the spec and the files it names into the run's folder, once; a later attempt finds them there.
-2. Start `python -m training.core.cli --tied`: its standard input is a pipe from here, so it dies with us.
+2. Start `python -m training.core.cli --tied`, or several by `accelerate launch`, as the settings say: standard input
+   is a pipe from here, so they die with us.
 3. Twice a heartbeat: read its events, beat, and pass a wish to cancel on as SIGTERM, later SIGKILL.
-4. Turn the exit code into the end of the run. A process that was lost gives the run back to the queue.
+4. Turn the exit code into the end of the run; of several processes, what the leading one said. A process that was
+   lost gives the run back to the queue. What a run made is copied to the shared storage before a row says that it is
+   there.
 
 Knows processes and exit codes; what a kind of run reads and makes stands in services.kinds.
 """
@@ -15,11 +18,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -27,11 +31,14 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from annotation.errors import DomainError
-from training.core.events import EventType, read_events
+from training.core.events import Event, EventType, read_events
+from training.core.launch_plan import commands_of, is_alone
+from training.core.spec import RunKind
 from training.core.states import RunState
 from training.errors import ClaimLostError
 from training.models import Run
-from training.services import kinds, runs
+from training.services import kinds, runs, storage
+from training.services.estimates import house_place
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +49,21 @@ stopping = threading.Event()
 
 EXIT_ERRORED = 1
 EXIT_FAILED = 2
+EXIT_CANCELLED = 130
+EXIT_SILENT = 256  # no process's own: several ended, and the leading one did not say why
+
+# accelerate's own exit code says only whether all went well: the last word of the leading process says the rest.
+SAID: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        EventType.STARTED: EXIT_SILENT,
+        EventType.FINISHED: 0,
+        EventType.FAILED: EXIT_FAILED,
+        EventType.ERRORED: EXIT_ERRORED,
+        EventType.CANCELLED: EXIT_CANCELLED,
+    }
+)
+# What gloo and NCCL say in the leading process when another one is gone: lost, and no fault of the code.
+PEER_GONE: Final = ("Connection reset by peer", "Connection closed by peer", "remote process exited")
 
 
 def launch(run: Run) -> None:
@@ -76,6 +98,7 @@ class _Follower:
         self.spec = spec
         self.offset = run.events_read
         self.asked_to_stop: float | None = None
+        self.said = EXIT_SILENT
 
     def follow(self) -> int:
         """The exit code of the process; negative for a signal.
@@ -90,13 +113,23 @@ class _Follower:
                 process.kill()
                 raise
         self._drain()
-        return process.returncode
+        return process.returncode if self.alone or not process.returncode else self.said
+
+    @property
+    def alone(self) -> bool:
+        return is_alone(RunKind(self.run.kind), self.run.params, house_place())
 
     def _start(self, log_file: Any) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "training.core.cli"]
-        command += ["--spec", str(self.spec), "--out", str(self.run.folder), "--tied"]
+        commands = commands_of(
+            RunKind(self.run.kind),
+            self.run.params,
+            house_place(),
+            spec=str(self.spec),
+            out=str(self.run.folder),
+            tied=True,
+        )
         return subprocess.Popen(
-            command,
+            commands[0],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=subprocess.STDOUT,
@@ -145,6 +178,8 @@ class _Follower:
             log.warning("beat not stored", run=self.run.pk, exc_info=True)
             return RunState(self.run.state)
         self.offset = offset
+        for event in events:
+            self.said = _meant(event, self.said)
         return state
 
 
@@ -168,6 +203,7 @@ def _conclude(run: Run, code: int) -> None:
 def _succeed(run: Run) -> None:
     try:
         outcome = kinds.collect(run)
+        storage.store_output(run, alive=_Alive(run))
         runs.end_run(
             run=run,
             state=RunState.SUCCEEDED,
@@ -183,6 +219,27 @@ def _succeed(run: Run) -> None:
         runs.end_run(run=run, state=RunState.ERRORED, message=f"Its result could not be stored: {error}")
 
 
+def _meant(event: Event, before: int) -> int:
+    """The exit code that an event of the leading process stands for; `before` where it stands for none."""
+    if any(words in str(event.data.get("message", "")) for words in PEER_GONE):
+        return EXIT_SILENT
+    return SAID.get(event.type, before)
+
+
+class _Alive:
+    """Called again and again while something takes long: beats. Raises ClaimLostError where the run went elsewhere."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.beaten = time.monotonic()
+
+    def __call__(self) -> None:
+        if time.monotonic() - self.beaten >= settings.RUN_HEARTBEAT / 2:
+            self.beaten = time.monotonic()
+            with contextlib.suppress(DatabaseError):
+                runs.beat_run(run=self.run, events=[], events_read=self.run.events_read)
+
+
 def _said(run: Run, kind: EventType) -> str:
     """What the process said in this attempt; an earlier attempt's last words explain nothing."""
     since = run.events.filter(type="state", data__state=RunState.RUNNING).last()
@@ -191,6 +248,8 @@ def _said(run: Run, kind: EventType) -> str:
 
 
 def _loss(code: int) -> str:
+    if code == EXIT_SILENT:
+        return "One of its processes was lost, and the others with it; the log says which."
     if code >= 0:
         return f"Its process ended with exit code {code}."
     if -code == signal.SIGKILL:

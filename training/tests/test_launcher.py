@@ -18,6 +18,7 @@ from annotation.errors import ConflictError
 from tests.factories import make_policy
 from training.core.spec import RunKind
 from training.core.states import RunState
+from training.errors import ClaimLostError
 from training.launchers import local
 from training.models import PolicyVersion, Run
 from training.services import kinds, runs
@@ -323,3 +324,50 @@ def test_the_process_sees_no_secrets_and_has_a_session_of_its_own(
     assert seen["env"] == {"PATH": "/bin"}
     assert seen["start_new_session"] is True
     assert seen["command"][-1] == "--tied"
+
+
+def test_by_default_a_run_has_one_process(run: Run) -> None:
+    assert local._Follower(run, Path("spec.json")).alone
+
+
+def test_what_a_run_made_is_in_the_shared_storage_before_its_row_says_so(
+    play: Play, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MARGIN_STORE = f"file://{tmp_path}/shared"
+    stored: list[bool] = []
+    real = runs.end_run
+
+    def end(**arguments: Any) -> Run:
+        stored.append(
+            (tmp_path / "shared/runs" / str(arguments["run"].uid) / "output/manifest.json").exists()
+        )
+        return real(**arguments)
+
+    monkeypatch.setattr(runs, "end_run", end)
+    assert play("end({})").state == RunState.SUCCEEDED
+    assert stored == [True]
+
+
+def test_a_storage_that_cannot_be_opened_errs_and_can_be_retried(play: Play, settings: Any) -> None:
+    settings.MARGIN_STORE = "nowhere://bucket"
+    run = play("end({})")
+    assert run.state == RunState.ERRORED
+    assert "The shared storage at nowhere://… cannot be opened" in run.message
+    settings.MARGIN_STORE = ""
+    runs.retry_run(run=run)
+    assert play("sys.exit(0)").state == RunState.SUCCEEDED
+
+
+def test_a_launcher_beats_while_it_copies(run: Run, settings: Any) -> None:
+    settings.RUN_HEARTBEAT = 0.0
+    held = runs.claim_run(pk=run.pk)
+    assert held is not None
+    before = held.heartbeat_at
+    local._Alive(held)()
+    held.refresh_from_db()
+    assert held.heartbeat_at is not None
+    assert before is not None
+    assert held.heartbeat_at > before
+    runs.release_run(run=Run.objects.get(pk=run.pk), reason="Silent.")
+    with pytest.raises(ClaimLostError):
+        local._Alive(held)()
