@@ -138,6 +138,8 @@ ROWS: Final[Mapping[str, tuple[type[Any], str]]] = {
     "helpfulness": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "safety": (RewardModelVersion, "admin:rewardmodel_rewardmodelversion_change"),
     "selections": (Run, "admin:training_run_change"),
+    "targets": (Run, "admin:training_run_change"),
+    "rounds": (Run, "admin:training_run_change"),
 }
 
 

@@ -95,6 +95,8 @@ NAMED: Final[Mapping[str, tuple[type[Any], str]]] = MappingProxyType(
         "current": (RewardModelVersion, "name"),
         "against": (RewardModelVersion, "name"),
         "selections": (Run, "uid"),
+        "targets": (Run, "uid"),
+        "rounds": (Run, "uid"),
     }
 )
 

@@ -14,14 +14,19 @@ from rewardmodel.core.backbone import PolicyRef, encode_prompt, load_causal_lm, 
 from rewardmodel.core.files import verify_manifest
 from rewardmodel.core.report import RunFailedError, Silent
 from rewardmodel.core.rows import RowEncoder
+from rewardmodel.core.tiny import build_tiny
+from rewardmodel.tests.examples import make_record, write_snapshot
 from training.core import finetune, sft
 from training.core.events import read_events
-from training.core.sft import Example, SftPlan, accumulate, batches, loss_sum, mean_loss, plan_steps
+from training.core.examples import examples_of
+from training.core.policy_network import network_of
+from training.core.sft import SftPlan, mean_loss
 from training.core.spec import RunKind
+from training.core.targets import read_winners
 from training.tests.jobs import KilledError, MortalJob, files_of, make_job, moments_to_die, write_lines
 
 CPU = torch.device("cpu")
-PAD, END = 256, 258  # <|endoftext|> and <|im_end|> of the tiny tokenizer
+PAD = 256  # <|endoftext|> of the tiny tokenizer
 PARAMS: dict[str, Any] = {
     "epochs": 2,
     "learning_rate": 0.01,
@@ -49,114 +54,9 @@ def _job(
     return make_job(out, RunKind.FINETUNE, PARAMS | params, inputs, dies_at)
 
 
-def _plan(**fields: Any) -> SftPlan:
-    values: dict[str, Any] = {
-        "epochs": 1, "learning_rate": 0.01, "weight_decay": 0.1, "examples_per_step": 4, "tokens_per_batch": 128,
-        "pad": PAD, "seed": 0,
-    }  # fmt: skip
-    return SftPlan(**(values | fields))
-
-
-# What is learnt from
-
-
-def test_the_target_is_the_response_and_its_end_of_turn(tiny: PolicyRef) -> None:
-    # <|im_start|> user\nHi <|im_end|> \n <|im_start|> assistant\n : 1 + 7 + 1 + 1 + 1 + 10 = 21 prompt tokens,
-    # then Y, o, <|im_end|>; the newline that the template writes behind it is not sampled, hence not learnt.
-    winner = _winner(0, messages=[{"role": "user", "content": "Hi"}], text="Yo")
-    example = finetune.example_of(winner, RowEncoder(load_tokenizer(tiny), 64))
-    assert example is not None
-    assert (example.start, example.stop, example.targets) == (21, 24, 3)
-    assert example.tokens[21:] == (ord("Y"), ord("o"), END)
-
-
-def test_a_response_that_was_cut_does_not_teach_to_stop(tiny: PolicyRef) -> None:
-    winner = _winner(0, messages=[{"role": "user", "content": "Hi"}], text="Yo", finish_reason="length")
-    example = finetune.example_of(winner, RowEncoder(load_tokenizer(tiny), 64))
-    assert example is not None
-    assert example.tokens[example.start : example.stop] == (ord("Y"), ord("o"))
-
-
-def test_a_target_that_does_not_fit_is_left_out(tiny: PolicyRef) -> None:
-    assert finetune.example_of(_winner(0, text="x" * 60), RowEncoder(load_tokenizer(tiny), 64)) is None
-
-
-def test_the_bank_keeps_the_best_of_a_dialogue_over_all_rounds_and_the_newest_of_equals(
-    tmp_path: Path,
-) -> None:
-    older = [_winner(1, text="best", score=3.0), _winner(2, text="old", score=1.0), _winner(3, text="only")]
-    newer = [_winner(2, text="new", score=1.0), _winner(1, text="worse", score=2.0), _winner(4, text=" ")]
-    files = [write_lines(tmp_path / f"{number}.jsonl", rows) for number, rows in enumerate([older, newer])]
-    assert [row["text"] for row in finetune.read_bank(files)] == ["best", "new", "only"]
-
-
-# The loss
-
-
-def _examples() -> list[Example]:
-    """Rows of different lengths and different parts of prompt and target; the last one's end is no target."""
-    shapes = [(9, 4, 9), (5, 3, 5), (12, 11, 12), (8, 2, 7)]
-    return [
-        Example(tuple(32 + (7 * row + 3 * column) % 90 for column in range(length)), start, stop)
-        for row, (length, start, stop) in enumerate(shapes)
-    ]
-
-
-def _plain_loss(model: Any, example: Example) -> float:
-    """All logits of one unpadded row; -log p of token i is read at i - 1."""
-    logits = model(torch.tensor([example.tokens])).logits[0].detach().log_softmax(dim=-1)
-    return -sum(float(logits[i - 1, example.tokens[i]]) for i in range(example.start, example.stop))
-
-
-def test_the_loss_is_that_of_the_response_tokens_alone(tiny: PolicyRef) -> None:
-    model = load_causal_lm(tiny, CPU)
-    expected = sum(_plain_loss(model, example) for example in _examples())
-    assert loss_sum(model, _examples(), PAD).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_target_is_read_at_the_token_before_it(tiny: PolicyRef) -> None:
-    # Two rows of the same tokens; the first learns token 1 too, which is read at token 0 alone.
-    model: Any = load_causal_lm(tiny, CPU)
-    short, long = Example((40, 41, 42), 1, 3), Example((40, 41, 42), 2, 3)
-    difference = loss_sum(model, [short], PAD) - loss_sum(model, [long], PAD)
-    logits = model(torch.tensor([[40]])).logits
-    assert difference.item() == pytest.approx(-logits[0, 0].log_softmax(-1)[41].item(), rel=1e-5)
-
-
-def test_the_cut_into_batches_does_not_change_the_gradient(tiny: PolicyRef) -> None:
-    gradients = []
-    for budget in (1, 20, 10_000):  # one row, about two, all rows a batch
-        model = load_causal_lm(tiny, CPU)
-        loss = accumulate(model, _examples(), _plan(tokens_per_batch=budget), Silent())
-        gradients.append((loss, [parameter.grad for parameter in model.parameters()]))
-    for loss, gradient in gradients[1:]:
-        assert loss == pytest.approx(gradients[0][0], rel=1e-6)
-        for one, other in zip(gradients[0][1], gradient, strict=True):
-            assert one is not None
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
-def test_a_step_weighs_tokens_not_rows(tiny: PolicyRef) -> None:
-    model = load_causal_lm(tiny, CPU)
-    examples = _examples()
-    # Targets 5 + 2 + 1 + 5 = 13.
-    expected = sum(_plain_loss(model, example) for example in examples) / 13
-    assert mean_loss(model, examples, _plan(), Silent()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_batches_hold_every_row_once_within_the_budget() -> None:
-    # Lengths 5, 8, 9, 12: 2 rows of at most 8 make 16; 9 and 12 would make 24 > 20.
-    cut = list(batches(_examples(), 20))
-    assert [[len(example.tokens) for example in batch] for batch in cut] == [[5, 8], [9], [12]]
-
-
-def test_every_example_occurs_once_an_epoch_in_another_order() -> None:
-    # 7 examples in steps of 3: 3 + 3 + 1, twice.
-    steps = plan_steps(7, _plan(epochs=2, examples_per_step=3))
-    assert [len(step) for step in steps] == [3, 3, 1, 3, 3, 1]
-    first, second = ([i for step in half for i in step] for half in (steps[:3], steps[3:]))
-    assert sorted(first) == sorted(second) == list(range(7))
-    assert first != second
+PLAN = SftPlan(
+    epochs=1, learning_rate=0.01, weight_decay=0.1, examples_per_step=4, tokens_per_batch=128, seed=0
+)
 
 
 # The run
@@ -181,9 +81,8 @@ def test_the_policy_that_is_stored_is_the_one_that_was_trained(
     result = finetune.run(job)
     ref = PolicyRef("v1", job.output, tiny.path if recipe == "lora" else None)
     encoder = RowEncoder(load_tokenizer(ref), 256)
-    found = [finetune.example_of(winner, encoder) for winner in finetune.read_bank([winners])]
-    examples = [example for example in found if example is not None]
-    loss = mean_loss(load_causal_lm(ref, CPU), examples, _plan(), Silent())
+    examples = [example for winner in read_winners([winners]) for example in examples_of(winner, encoder)]
+    loss = mean_loss(network_of(load_causal_lm(ref, CPU), pad=PAD), examples, PLAN, Silent())
     assert loss == pytest.approx(result["loss_last"], rel=1e-4)
 
 
@@ -269,6 +168,103 @@ def test_what_is_left_out_is_told_and_nothing_left_fails(tmp_path: Path, tiny: P
     job = _job(tmp_path / "run", tiny, [path])
     assert finetune.run(job)["examples"] == 1
     notes = [event for event in read_events(job.out / "events.jsonl")[0] if event.type == "note"]
-    assert [event.data["text"] for event in notes] == ["1 targets are longer than 256 tokens: left out."]
+    assert notes[0].data["text"] == "1 targets are longer than 256 tokens: left out."
     with pytest.raises(RunFailedError, match="nothing to learn from"):
         finetune.run(_job(tmp_path / "none", tiny, [path], max_length=16))
+
+
+def notes_of(job: MortalJob) -> list[str]:
+    events = read_events(job.out / "events.jsonl")[0]
+    return [str(event.data["text"]) for event in events if event.type == "note"]
+
+
+def test_a_rate_for_adapters_is_doubted_where_whole_weights_learn(
+    tmp_path: Path, tiny: PolicyRef, winners: Path
+) -> None:
+    fast = _job(tmp_path / "fast", tiny, [winners], recipe="full", learning_rate=2e-4)
+    finetune.run(fast)
+    assert any("whole weights want some 2e-5" in note for note in notes_of(fast))
+    slow = _job(tmp_path / "slow", tiny, [winners], recipe="full", learning_rate=2e-5)
+    finetune.run(slow)
+    assert not any("whole weights" in note for note in notes_of(slow))
+
+
+def test_few_steps_are_said(tmp_path: Path, tiny: PolicyRef, winners: Path) -> None:
+    job = _job(tmp_path / "run", tiny, [winners])
+    finetune.run(job)
+    assert "7 examples make 4 steps; a smaller examples_per_step" in notes_of(job)[0]
+
+
+def test_every_source_is_learnt_and_named_in_the_manifest(
+    tmp_path: Path, tiny: PolicyRef, winners: Path
+) -> None:
+    turns = [*_winner(3)["messages"], {"role": "assistant", "content": "So."}]
+    own = write_lines(tmp_path / "own.jsonl", [{"messages": [*turns, *turns]}])
+    targets = write_lines(tmp_path / "targets.jsonl", [_winner(1), _winner(1, learn="every")])
+    snapshot = write_snapshot(tmp_path / "week-1", [make_record(1), make_record(2)])
+    job = _job(tmp_path / "run", tiny, [winners])
+    job.file.inputs.update(lines=[str(targets)], conversations=str(own), snapshot=str(snapshot))
+    result = finetune.run(job)
+    assert result["sources"] == {"targets": 7, "lines": 2, "snapshot": 2, "conversations": 1}
+    assert result["examples"] == 12
+    manifest = verify_manifest(job.output)
+    assert (len(manifest["targets"]), len(manifest["lines"])) == (1, 1)
+    assert manifest["snapshot"]["name"] == "week-1"
+    assert manifest["metrics"]["steps"] == result["steps"]
+
+
+def test_what_is_held_back_is_measured_before_and_after(tmp_path: Path, tiny: PolicyRef) -> None:
+    # Of 200 targets, every one with a prompt of its own, 10 are held back: 190 / 64 = 3 steps.
+    rows = [
+        _winner(number, messages=[{"role": "user", "content": f"Why {number}?"}], text=f"So {number % 4}.")
+        for number in range(200)
+    ]
+    path = write_lines(tmp_path / "many.jsonl", rows)
+    job = _job(tmp_path / "run", tiny, [path], epochs=1, examples_per_step=64, tokens_per_batch=4096)
+    result = finetune.run(job)
+    assert (result["examples"], result["held_back"], result["steps"]) == (190, 10, 3)
+    assert (
+        result["held_loss_last"] < result["held_loss_first"]
+    )  # the answers repeat: what is learnt carries over
+    assert result["overfits"] is False
+    metrics = {
+        event.data["name"] for event in read_events(job.out / "events.jsonl")[0] if event.type == "metric"
+    }
+    assert metrics == {"loss", "held_loss"}
+
+
+def test_a_small_policy_with_another_tokenizer_learns_what_a_big_one_said(
+    tmp_path: Path, winners: Path
+) -> None:
+    # Targets are text. The small one writes "Because" as one token, which the big one spells in bytes.
+    ref = _with_word(tmp_path / "small", "Because")
+    job = _job(tmp_path / "run", ref, [winners], recipe="full")
+    result = finetune.run(job)
+    # "Because of 0." is one token, 6 bytes and the end of the turn: 7 x 8 = 56 tokens to learn, not 98.
+    assert (result["examples"], result["tokens"]) == (7, 56)
+    assert result["loss_last"] < result["loss_first"]
+    small = load_tokenizer(PolicyRef("v1", job.output, None))
+    assert small("Because", add_special_tokens=False)["input_ids"] == [259]
+
+
+def _with_word(directory: Path, word: str) -> PolicyRef:
+    """A tiny policy whose vocabulary has one word more."""
+    build_tiny(directory)
+    ref = PolicyRef("small", directory, None)
+    tokenizer = load_tokenizer(ref)
+    tokenizer.add_tokens([word])
+    model: Any = load_causal_lm(ref, CPU)
+    torch.manual_seed(0)
+    model.resize_token_embeddings(260, mean_resizing=False)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return ref
+
+
+def test_no_attention_of_ours_is_named_in_what_is_stored(
+    tmp_path: Path, tiny: PolicyRef, winners: Path
+) -> None:
+    for recipe in ("full", "lora"):
+        job = _job(tmp_path / recipe, tiny, [winners], recipe=recipe)
+        finetune.run(job)
+        assert all(b"margin_token_tree" not in content for content in files_of(job.output).values())

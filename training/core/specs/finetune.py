@@ -9,11 +9,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from rewardmodel.core.spec import Spec
+from rewardmodel.core.spec import Spec, TokenBudget
 
 
 class FinetuneSpec(Spec):
-    """Supervised fine-tuning on the winners (sections 3.1 and 3.2.3)."""
+    """Supervised fine-tuning on winners, dialogues that runs made, a snapshot's chosen responses or conversations
+    (sections 3.1 and 3.2.3)."""
 
     recipe: Literal["lora", "full"] = Field(
         "lora", description="What learns: low-rank adapters, or everything."
@@ -33,10 +34,11 @@ class FinetuneSpec(Spec):
     )
     weight_decay: float = Field(0.1, ge=0, description="AdamW's.")
     max_length: int = Field(1024, ge=16, le=32768, description="Longest row in tokens.")
-    tokens_per_batch: int = Field(
-        1024,
-        ge=64,
-        description="Token budget of one forward pass. On a CPU 4096 takes twice the time and three times the memory.",
+    tokens_per_batch: TokenBudget = 0
+    gradient_checkpointing: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Compute activations again in the backward pass, which takes a third more time and much less "
+        "memory; auto: on a GPU.",
     )
     lora_rank: int = Field(8, ge=1, le=256, description="Rank of the adapters.")
     every_iteration: bool = Field(
