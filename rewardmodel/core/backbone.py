@@ -7,11 +7,14 @@ sampling all encode through here, so that their templates cannot differ.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import torch
@@ -36,28 +39,51 @@ PAD_TOKENS: Final = (
 )
 
 
+# What reads weights quantised by others. GGUF needs nothing more: it is unpacked when a model is imported.
+QUANTIZERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "gptq": ("optimum", "gptqmodel"),
+        "awq": ("gptqmodel",),
+        "bitsandbytes": ("bitsandbytes",),
+    }
+)
+
+
 class UnstableTemplateError(ValueError):
     """An answer changes how a chat template renders the prompt before it."""
 
 
 @dataclass(frozen=True)
 class PolicyRef:
-    """A policy version on disk. `base` is the directory of the base weights where `path` holds an adapter."""
+    """A policy version on disk. `base` is the directory of the base weights where `path` holds an adapter.
+
+    `endpoint` is the address of an OpenAI-compatible server that answers for it, `endpoint_model` what that calls it.
+    """
 
     name: str
     path: Path
     base: Path | None
+    endpoint: str | None = None
+    endpoint_model: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PolicyRef:
         base = data.get("base")
-        return cls(name=data["name"], path=Path(data["path"]), base=None if base is None else Path(base))
+        return cls(
+            name=data["name"],
+            path=Path(data["path"]),
+            base=None if base is None else Path(base),
+            endpoint=data.get("endpoint"),
+            endpoint_model=data.get("endpoint_model"),
+        )
 
     def to_json(self) -> dict[str, str | None]:
+        served = {"endpoint": self.endpoint, "endpoint_model": self.endpoint_model}
         return {
             "name": self.name,
             "path": str(self.path),
             "base": None if self.base is None else str(self.base),
+            **{key: value for key, value in served.items() if value is not None},
         }
 
     @property
@@ -107,17 +133,21 @@ def ensure_padding(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def load_causal_lm(ref: PolicyRef, device: torch.device, dtype: torch.dtype | None = None) -> PreTrainedModel:
-    """The policy in evaluation mode, its adapter merged into the base weights.
+    """The policy in evaluation mode.
 
-    `dtype` is by default float32 on a CPU, where packed and padded scores must agree, and bfloat16 on a GPU.
-    Attention is SDPA: the eager one is silently wrong with a boolean 4-D mask.
+    An adapter that can be merged (LoRA) is merged into the base weights; one that cannot (LLaMA-Adapter), and one on
+    quantised weights, which would be rounded again, stays in its modules. `dtype` is by default float32 on a CPU, where
+    packed and padded scores must agree, and bfloat16 on a GPU. Attention is SDPA: the eager one is silently wrong with
+    a boolean 4-D mask.
 
     Raises:
-        ValueError: if an adapter comes without its base weights, or not as safetensors.
+        ValueError: if an adapter comes without its base weights, or not as safetensors, or cannot be used; or if the
+            weights are quantised and what reads them is not installed.
     """
     if dtype is None:
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     weights = _base_weights(ref)
+    quantized = _require_quantization(weights)
     model: Any = AutoModelForCausalLM.from_pretrained(
         weights,
         dtype=dtype,
@@ -125,11 +155,48 @@ def load_causal_lm(ref: PolicyRef, device: torch.device, dtype: torch.dtype | No
         use_safetensors=True,
         local_files_only=True,
         trust_remote_code=False,
+        **({"device_map": {"": device}} if quantized else {}),
     )
     if ref.is_adapter:
-        model = PeftModel.from_pretrained(model, str(ref.path)).merge_and_unload()
-    ready: PreTrainedModel = model.to(device).eval()
+        model = _with_adapter(model, ref, merged=not quantized)
+    ready: PreTrainedModel = model.eval() if quantized else model.to(device).eval()
     return ready
+
+
+def _with_adapter(model: PreTrainedModel, ref: PolicyRef, *, merged: bool) -> PreTrainedModel:
+    adapted: Any = PeftModel.from_pretrained(model, str(ref.path))
+    config = adapted.active_peft_config
+    if config.is_prompt_learning:
+        raise ValueError(
+            f"{ref.name} is an adapter of the kind {config.peft_type.value}, which writes into a prompt; LoRA and "
+            "LLaMA-Adapter are read"
+        )
+    ready: PreTrainedModel = (
+        adapted.merge_and_unload()
+        if merged and hasattr(adapted.base_model, "merge_and_unload")
+        else adapted.get_base_model()
+    )
+    return ready
+
+
+def _require_quantization(weights: Path) -> bool:
+    """Whether the weights are quantised.
+
+    Raises:
+        ValueError: what reads them is not installed.
+    """
+    path = weights / "config.json"
+    settings = json.loads(path.read_bytes()).get("quantization_config") if path.is_file() else None
+    if not settings:
+        return False
+    method = str(settings.get("quant_method", "bitsandbytes"))
+    missing = [name for name in QUANTIZERS.get(method, ()) if find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"{weights.name} holds weights quantised by {method}, which need {' and '.join(missing)}: pip install "
+            f"{' '.join(missing)}, or import the model unquantised or as GGUF"
+        )
+    return True
 
 
 def _base_weights(ref: PolicyRef) -> Path:

@@ -1,63 +1,55 @@
 """Responses of a policy: the Protocol that sampling needs, and its in-process transformers backend.
 
-Knows prompts, temperatures, seeds and batches. Must not know what the responses are for, nor files other than
-the policy's own.
+Knows prompts, temperatures, seeds, stop strings and batches. Must not know what the responses are for, nor files other
+than the policy's own.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import torch
-from transformers import (
-    AutoConfig,
-    DynamicCache,
-    GenerationConfig,
-    LogitsProcessorList,
-    PreTrainedModel,
-)
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from annotation.core.records import Message
-from rewardmodel.core.backbone import (
-    PolicyRef,
-    backbone_of,
-    encode_prompt,
-    load_causal_lm,
-    load_tokenizer,
-    stop_token_ids,
-)
+from rewardmodel.core.backbone import PolicyRef, load_causal_lm, load_tokenizer, stop_token_ids
 from rewardmodel.core.report import Reporter, RunFailedError, Silent
-from rewardmodel.core.rows import RowEncoder
-from training.core.gumbel import Draw, GumbelMax
-
-FinishReason = Literal["stop", "length"]
-Ids = tuple[int, ...]
+from training.core.batching import BATCHES_A_CHUNK, PromptEncoder, plan_batches
+from training.core.decoding import Ask, Decoding, FinishReason, Rows
+from training.core.gumbel import Draw
+from training.core.lanes import choose_rows
 
 SILENT: Final = Silent()
-_NO_LIMIT: Final = 2**31
+PACE_SECONDS: Final = 2.0  # between two points of the curve of tokens a second
+SPECIAL_TOKENS: Final = 8  # that may stand within a stop string and are no part of the text
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One response to draw. Temperature 0 is greedy; `seed` is the row's own; lengths are in tokens."""
+    """One response to draw. Temperature 0 is greedy; `seed` is the row's own; lengths are in tokens.
+
+    A response ends before the first of the strings `stop` that it comes to say.
+    """
 
     messages: tuple[Message, ...]
     temperature: float
     top_p: float
     seed: int
     max_new_tokens: int
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One response. `tokens` counts the text's, without the end-of-turn token.
 
-    `finish_reason` is "stop" where the model ended its turn and "length" where it was cut. `seconds` run from
-    the start of the row's batch to the row's last token: what the response would have made somebody wait.
+    `finish_reason` is "stop" where the model ended its turn or came to a stop string (whose tokens are counted), and
+    "length" where it was cut. `seconds` run from when the row joined those at work to its last token: what the
+    response would have made somebody wait.
     """
 
     text: str
@@ -75,11 +67,37 @@ class Generator(Protocol):
     def generate(self, requests: Sequence[Request], reporter: Reporter = SILENT) -> list[Sample]:
         """One sample a request, in their order. A request's sample depends on nothing but the request.
 
-        Asks `reporter.check()` as often as it can stop.
+        Asks `reporter.check()` as often as it can stop, and tells progress in responses and tokens a second.
         """
 
     def close(self) -> None:
         """Give the memory back."""
+
+
+class Pace:
+    """Tokens a second, told while the work goes on; the step of the curve is the tokens drawn so far."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._drawn = 0
+        self._told = 0
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """What was not told is dropped: between two chunks nothing is drawn."""
+        self._since, self._told = self._clock(), self._drawn
+
+    def drew(self, tokens: int, reporter: Reporter) -> None:
+        self._drawn += tokens
+        if self._clock() - self._since >= PACE_SECONDS:
+            self.tell(reporter)
+
+    def tell(self, reporter: Reporter) -> None:
+        """The speed since the last time."""
+        seconds = self._clock() - self._since
+        if self._drawn > self._told and seconds > 0:
+            reporter.metric("tokens_per_second", (self._drawn - self._told) / seconds, self._drawn)
+            self.begin()
 
 
 class LocalGenerator:
@@ -90,65 +108,81 @@ class LocalGenerator:
         self._device = device
         self._budget = tokens_per_batch
         self._tokenizer = load_tokenizer(ref)
-        config = AutoConfig.from_pretrained(
-            ref.base or ref.path, local_files_only=True, trust_remote_code=False
-        )
-        self._window: int = getattr(config, "max_position_embeddings", None) or _NO_LIMIT
-        self._prompts: dict[tuple[Any, ...], Ids] = {}
+        self._encode = PromptEncoder(ref, self._tokenizer)
+        self._pace = Pace()
         self._model: PreTrainedModel | None = None
+        self._rows: Callable[[], Rows] | None = None
 
     def plan(self, requests: Sequence[Request]) -> list[list[int]]:
-        prompts = [self._prompt(request) for request in requests]
-        return plan_batches(prompts, [request.max_new_tokens for request in requests], self._budget)
+        prompts = [self._encode(request.messages, request.max_new_tokens) for request in requests]
+        longest = [request.max_new_tokens for request in requests]
+        return plan_batches(prompts, longest, BATCHES_A_CHUNK * self._budget)
 
     def generate(self, requests: Sequence[Request], reporter: Reporter = SILENT) -> list[Sample]:
-        """One batch: `requests` should be a chunk of `plan`.
-
-        The samples of one prompt share its prefill: each distinct prompt goes through the model once, and its
-        keys and values are then repeated for its rows.
-        """
+        """`requests` should be a chunk of `plan`. Those of one prompt share its prefill and its keys and values."""
         model = self._load()
-        started = time.perf_counter()
-        prompts = [self._prompt(request) for request in requests]
-        distinct = list(dict.fromkeys(prompts))
-        ids, mask = pad_left(distinct, cast("int", self._tokenizer.pad_token_id), self._device)
-        place = {prompt: index for index, prompt in enumerate(distinct)}
-        rows = torch.tensor([place[prompt] for prompt in prompts], device=self._device)
-        stops = stop_token_ids(self._tokenizer, model)
-        draw = GumbelMax(
-            [Draw(request.temperature, request.top_p, request.seed) for request in requests],
-            stops=stops,
-            device=self._device,
-            check=reporter.check,
-        )
-        untyped: Any = model  # transformers annotates its generate as something that cannot be called
-        with torch.inference_mode():
-            cache = _prefill(model, ids, mask)
-            cache.batch_select_indices(rows)
-            output = untyped.generate(
-                ids[rows],
-                attention_mask=mask[rows],
-                past_key_values=cache,
-                logits_processor=LogitsProcessorList([draw]),
-                do_sample=False,
-                max_new_tokens=max(request.max_new_tokens for request in requests),
-                eos_token_id=stops,
-                pad_token_id=self._tokenizer.pad_token_id,
+        asks = [
+            Ask(
+                self._encode(request.messages, request.max_new_tokens),
+                Draw(request.temperature, request.top_p, request.seed),
+                request.max_new_tokens,
             )
-        drawn = output[:, ids.shape[1] :].tolist()
-        waits = [moment - started for moment in draw.moments]
+            for request in requests
+        ]
+        with torch.inference_mode():
+            if self._rows is None:
+                pad = cast("int", self._tokenizer.pad_token_id)
+                self._rows = choose_rows(model, pad=pad, device=self._device)
+            self._pace.begin()
+            drawn = self._decoding(self._rows(), model, asks, requests, reporter).run()
+            self._pace.tell(reporter)
         return [
-            self._sample(row, request, stops, waits) for row, request in zip(drawn, requests, strict=True)
+            Sample(
+                response_text(self._tokenizer, answer.tokens, answer.finish_reason, request.stop),
+                len(answer.tokens),
+                answer.finish_reason,
+                answer.seconds,
+            )
+            for answer, request in zip(drawn, requests, strict=True)
         ]
 
     def close(self) -> None:
         if self._model is not None:
-            self._model = None
+            self._model = self._rows = None
             release_memory()
+
+    def _decoding(
+        self,
+        rows: Rows,
+        model: PreTrainedModel,
+        asks: Sequence[Ask],
+        requests: Sequence[Request],
+        reporter: Reporter,
+    ) -> Decoding:
+        def ended(index: int, tokens: Sequence[int]) -> bool:
+            return says_stop(self._tokenizer, tokens, requests[index].stop)
+
+        def watch(finished: int, tokens: int) -> None:
+            self._pace.drew(tokens, reporter)
+            reporter.progress(finished, len(requests), "responses")
+            reporter.check()
+
+        return Decoding(
+            rows,
+            asks,
+            device=self._device,
+            budget=self._budget,
+            stops=stop_token_ids(self._tokenizer, model),
+            ended=ended,
+            watch=watch,
+        )
 
     def _load(self) -> PreTrainedModel:
         if self._model is None:
-            model = load_causal_lm(self._ref, self._device)
+            try:
+                model = load_causal_lm(self._ref, self._device)
+            except ValueError as error:  # what cannot be used, in a sentence
+                raise RunFailedError(f"{self._ref.name} cannot be loaded: {error}") from error
             # Penalties and the like in a policy's own generation config would bend the distribution that is
             # sampled here and evaluated elsewhere; its stop tokens are kept.
             stops = stop_token_ids(self._tokenizer, model)
@@ -157,71 +191,38 @@ class LocalGenerator:
             self._model = model
         return self._model
 
-    def _prompt(self, request: Request) -> Ids:
-        key = (request.max_new_tokens, *((m["role"], m["content"]) for m in request.messages))
-        if key not in self._prompts:
-            self._prompts[key] = self._encode(request)
-        return self._prompts[key]
 
-    def _encode(self, request: Request) -> Ids:
-        """The prompt's ids; a dialogue too long for the model loses its oldest exchanges, whole."""
-        room = self._window - request.max_new_tokens
-        kept = RowEncoder(self._tokenizer, 2 * room).cut(request.messages)  # which gives a prompt half a row
-        ids = encode_prompt(self._tokenizer, kept)
-        if len(ids) > room:
-            raise RunFailedError(
-                f"{self._ref.name} sees {self._window} tokens, which leave no room for {request.max_new_tokens} "
-                f"new ones after the message that begins {request.messages[-1]['content'][:60]!r}"
-            )
-        return tuple(ids)
-
-    def _sample(
-        self, row: list[int], request: Request, stops: Sequence[int], waits: Sequence[float]
-    ) -> Sample:
-        row = row[: request.max_new_tokens]
-        length = next((i for i, token in enumerate(row) if token in stops), len(row))
-        reason: FinishReason = "stop" if length < len(row) else "length"
-        decoded = self._tokenizer.decode(
-            row[:length], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        # PostgreSQL stores no NUL; a cut between the bytes of one character leaves a replacement character.
-        text = cast("str", decoded).replace("\0", "")
-        text = text if reason == "stop" else text.rstrip("\ufffd")
-        return Sample(text, length, reason, waits[min(length, len(row) - 1)])
+def says_stop(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], stop: Sequence[str]) -> bool:
+    """Whether the newest of `tokens` completed one of the strings. Only so many are looked at as can be part of it."""
+    if not stop:
+        return False
+    reach = max(len(string.encode()) for string in stop) + SPECIAL_TOKENS
+    text = _decoded(tokenizer, tokens[-reach:])
+    return any(string in text for string in stop) and _first_stop(_decoded(tokenizer, tokens), stop) >= 0
 
 
-def plan_batches(prompts: Sequence[Ids], new_tokens: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches of at most `budget` tokens, padding and the longest possible responses included.
-
-    Rows of like prompt length stand together, and rows of the same prompt next to each other, so that they
-    share a prefill. A row that exceeds the budget by itself gets a batch of its own.
-    """
-    first: dict[Ids, int] = {}
-    for index, prompt in enumerate(prompts):
-        first.setdefault(prompt, index)
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), first[prompts[i]], i))
-    batches: list[list[int]] = []
-    for index in order:
-        batch = [*batches[-1], index] if batches else [index]
-        width = max(len(prompts[i]) for i in batch) + max(new_tokens[i] for i in batch)
-        if batches and len(batch) * width <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+def response_text(
+    tokenizer: PreTrainedTokenizerBase,
+    tokens: Sequence[int],
+    reason: FinishReason,
+    stop: Sequence[str] = (),
+) -> str:
+    """The text of drawn tokens, up to the first stop string."""
+    # PostgreSQL stores no NUL; a cut between the bytes of one character leaves a replacement character.
+    text = _decoded(tokenizer, tokens).replace("\0", "")
+    if reason == "length":
+        return text.rstrip("\ufffd")
+    at = _first_stop(text, stop)
+    return text if at < 0 else text[:at]
 
 
-def pad_left(prompts: Sequence[Ids], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask [prompts, longest], int64: a decoder continues the last column."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+def _first_stop(text: str, stop: Sequence[str]) -> int:
+    return min((at for string in stop if (at := text.find(string)) >= 0), default=-1)
 
 
-def positions_of(mask: torch.Tensor) -> torch.Tensor:
-    """Position ids of left-padded rows [rows, length]: each row counts from its own first token."""
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+def _decoded(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
+    decoded = tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return cast("str", decoded)
 
 
 def release_memory() -> None:
@@ -229,17 +230,3 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _prefill(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> DynamicCache:
-    """Keys and values of all but the last column, which `generate` computes itself to get the first logits."""
-    cache = DynamicCache(config=model.config)
-    if ids.shape[1] > 1:
-        backbone_of(model)(
-            input_ids=ids[:, :-1],
-            attention_mask=mask[:, :-1],
-            position_ids=positions_of(mask)[:, :-1],
-            past_key_values=cache,
-            use_cache=True,
-        )
-    return cache

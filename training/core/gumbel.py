@@ -1,16 +1,20 @@
 """Sampling as noise on logits, so that each row of a batch has temperature, nucleus and seed of its own.
 
 Knows logits and random numbers. Must not know models, text or what a batch is for.
+
+argmax(logits / T + Gumbel noise) is a sample of softmax(logits / T). Unlike `torch.multinomial` on a whole batch, each
+row draws its noise from a generator of its own, so that its sample does not depend on the rows around it, but for
+rounding, which may decide between near-equal tokens. CPU and GPU generators differ: a seed means the same sample on the
+same kind of device only.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from transformers import LogitsProcessor
+from torch import Tensor
 
 
 class Draw(NamedTuple):
@@ -21,54 +25,44 @@ class Draw(NamedTuple):
     seed: int
 
 
-class GumbelMax(LogitsProcessor):
-    """Turns the argmax of greedy search into a sample: argmax(logits / T + Gumbel noise) ~ softmax(logits / T).
+class Chooser:
+    """One row's choice of tokens; it goes on where its generator stands."""
 
-    Unlike `torch.multinomial` on the whole batch, each row draws from a generator of its own, so that a row's
-    sample does not depend on the batch around it, but for rounding, which may decide between near-equal tokens.
-    CPU and GPU generators differ: a seed means the same sample on the same kind of device only.
-    """
-
-    def __init__(
-        self,
-        draws: Sequence[Draw],
-        *,
-        stops: Sequence[int],
-        device: torch.device,
-        check: Callable[[], None],
-    ) -> None:
-        self._rows = [row for row, draw in enumerate(draws) if draw.temperature > 0]
-        sampled = [draws[row] for row in self._rows]
-        self._generators = [torch.Generator(device).manual_seed(draw.seed) for draw in sampled]
-        self._temperature = torch.tensor([[draw.temperature] for draw in sampled], device=device)
-        self._top_p = torch.tensor([[draw.top_p] for draw in sampled], device=device)
-        self._stops = frozenset(stops)
-        self._check = check
-        self._ended = [False] * len(draws)
-        self.moments: list[float] = []  # when each step's logits were ready
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """`input_ids` [rows, length], `scores` [rows, vocabulary]: the last position's logits in float32."""
-        self._check()
-        if self.moments:
-            last = input_ids[:, -1].tolist()
-            self._ended = [
-                ended or token in self._stops for ended, token in zip(self._ended, last, strict=True)
-            ]
-        self.moments.append(time.perf_counter())
-        if not self._rows:
-            return scores
-        noise = torch.ones(len(self._rows), scores.shape[1], device=scores.device)
-        for row, own, generator in zip(self._rows, noise, self._generators, strict=True):
-            if not self._ended[row]:
-                own.exponential_(generator=generator)
-        scaled = nucleus(scores[self._rows] / self._temperature, self._top_p) - noise.log()
-        result = scores.clone()
-        result[self._rows] = scaled
-        return cast("torch.FloatTensor", result)
+    def __init__(self, draw: Draw, device: torch.device) -> None:
+        self.draw = draw
+        self.generator = (
+            torch.Generator(device).manual_seed(draw.seed)
+            if draw.temperature > 0
+            else None  # greedy: nothing is drawn
+        )
 
 
-def nucleus(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+def choose(logits: Tensor, choosers: Sequence[Chooser]) -> list[int]:
+    """The next token of each row, from `logits` [rows, vocabulary]."""
+    scores = logits.float()
+    sampled = [row for row, chooser in enumerate(choosers) if chooser.generator is not None]
+    if sampled:
+        noisy = _noisy(scores[sampled], [choosers[row] for row in sampled])
+        if len(sampled) == len(choosers):
+            scores = noisy
+        else:
+            scores = scores.clone()
+            scores[sampled] = noisy
+    tokens: list[int] = scores.argmax(dim=-1).tolist()
+    return tokens
+
+
+def _noisy(scores: Tensor, choosers: Sequence[Chooser]) -> Tensor:
+    """-log(-log(u)) of a uniform u is a Gumbel variable; made so, it takes a third of what exponential_ takes."""
+    noise = torch.empty_like(scores)
+    for own, chooser in zip(noise, choosers, strict=True):
+        own.uniform_(generator=chooser.generator)  # in [0, 1), where 0 becomes -inf
+    temperature = scores.new_tensor([[chooser.draw.temperature] for chooser in choosers])
+    top_p = scores.new_tensor([[chooser.draw.top_p] for chooser in choosers])
+    return nucleus(scores / temperature, top_p) - noise.log_().neg_().log_()
+
+
+def nucleus(logits: Tensor, top_p: Tensor) -> Tensor:
     """`logits` [rows, vocabulary] with -inf outside the smallest set of tokens whose probability reaches `top_p`.
 
     `top_p` [rows, 1]; a row of 1 is returned as it is. The most likely token always stays.

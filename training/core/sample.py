@@ -10,8 +10,8 @@ Inputs: policies (references) and requests, a JSON lines file of {"dialogue", "m
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,7 +21,9 @@ from rewardmodel.core.report import Reporter, RunFailedError
 from training.core.chunks import Row, read_lines, run_chunks, to_lines
 from training.core.generate import Generator, LocalGenerator, Request, Sample
 from training.core.job import Job
+from training.core.server_generator import ServerGenerator, read_keys
 from training.core.specs.sampling import SampleSpec, SamplingSpec
+from training.core.vllm_generator import VllmGenerator
 
 FIELDS: Final = frozenset({"dialogue", "messages", "policy", "temperature", "seed"})
 
@@ -36,7 +38,7 @@ def run(job: Job) -> dict[str, Any]:
     wanted = sorted({line["policy"] for line in lines})
     if unknown := [name for name in wanted if name not in refs]:
         raise RunFailedError(f"requests name policies that the run was not given: {', '.join(unknown)}")
-    make = local_generators(job, spec)
+    make = generators(job, spec)
     rows: dict[int, Row] = {}
     for number, name in enumerate(wanted):
         job.stage(f"generate with {name}")
@@ -52,23 +54,33 @@ def run(job: Job) -> dict[str, Any]:
 def draw(requests: Sequence[Request], generator: Generator, directory: Path, reporter: Reporter) -> list[Row]:
     """Samples as rows, in the order of the requests; `directory` holds what an earlier attempt has drawn.
 
-    Tells tokens a second chunk by chunk. The generator is closed: the next model needs the memory.
+    The generator tells tokens a second, and is closed: the next model needs the memory.
     """
-    drawn = 0
-
-    def compute(indices: Sequence[int]) -> list[Row]:
-        nonlocal drawn
-        started = time.perf_counter()
-        samples = generator.generate([requests[index] for index in indices], reporter)
-        drawn += len(samples)
-        speed = sum(sample.tokens for sample in samples) / (time.perf_counter() - started)
-        reporter.metric("tokens_per_second", speed, drawn)
-        return [_row(sample) for sample in samples]
-
     try:
-        return run_chunks(directory, generator.plan(requests), compute, reporter, "responses")
+        plan = generator.plan(requests)
+        before = dict(zip((chunk[0] for chunk in plan), accumulate(map(len, plan), initial=0), strict=False))
+
+        def compute(indices: Sequence[int]) -> list[Row]:
+            within = Within(reporter, before[indices[0]], len(requests))
+            return [_row(sample) for sample in generator.generate([requests[i] for i in indices], within)]
+
+        return run_chunks(directory, plan, compute, reporter, "responses")
     finally:
         generator.close()
+
+
+class Within:
+    """A reporter for a part of the work: its progress is the whole's."""
+
+    def __init__(self, reporter: Reporter, before: int, total: int) -> None:
+        self._before = before
+        self._total = total
+        self._reporter = reporter
+        self.stage, self.metric = reporter.stage, reporter.metric
+        self.note, self.check = reporter.note, reporter.check
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        self._reporter.progress(self._before + done, self._total, unit)
 
 
 def read_requests(path: Path) -> list[Row]:
@@ -96,8 +108,13 @@ def request_of(line: Mapping[str, Any], spec: SamplingSpec) -> Request:
     )
 
 
-def local_generators(job: Job, spec: SamplingSpec) -> MakeGenerator:
-    """The in-process backend on the run's device, or the error that says why not."""
+def generators(job: Job, spec: SamplingSpec) -> MakeGenerator:
+    """The backend that the spec names, on the run's device, or the error that says why not."""
+    if spec.backend == "server":
+        keys = read_keys(job.out)
+        return lambda ref: ServerGenerator(ref, at_once=spec.at_once, keys=keys)
+    if spec.backend == "vllm":
+        return lambda ref: VllmGenerator(ref, seed=job.file.seed)
     try:
         device = pick_device(job.file.device)
     except ValueError as error:

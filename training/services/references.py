@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
-from annotation.errors import NotFoundError
 from rewardmodel.core.files import sha256_of
 from rewardmodel.models import RewardModelVersion
 from training.models import PolicyVersion, Run
+from training.services.storage import ensure_here
 
-
-def place_of(path: str) -> Path:
-    """The absolute place of a folder below MARGIN_HOME.
-
-    Raises:
-        NotFoundError: it is gone.
-    """
-    place = Path(settings.MARGIN_HOME) / path
-    if not place.is_dir():
-        raise NotFoundError(f"{path} is missing below {settings.MARGIN_HOME}. Restore it from a backup.")
-    return place
+SERVER_KEYS: Final = "server-keys.json"  # as training.core.server_generator reads it
 
 
 def served_name(policy: PolicyVersion) -> str:
@@ -32,15 +23,32 @@ def served_name(policy: PolicyVersion) -> str:
 
 
 def policy_reference(policy: PolicyVersion) -> dict[str, Any]:
-    base = str(place_of(policy.adapter_on.path)) if policy.adapter_on else None
-    return {"name": policy.name, "path": str(place_of(policy.path)), "base": base}
+    """Weights, and the response server where there is one. No key: that is a file of its own (write_server_keys)."""
+    base = str(ensure_here(policy.adapter_on.path)) if policy.adapter_on else None
+    reference = {"name": policy.name, "path": str(ensure_here(policy.path)), "base": base}
+    if policy.endpoint:
+        reference |= {"endpoint": policy.endpoint, "endpoint_model": served_name(policy)}
+    return reference
+
+
+def write_server_keys(folder: Path) -> None:
+    """The API keys of response servers, for a run that asks them; a run's process sees no environment of ours.
+
+    The file is the owner's alone from its first byte on, and is not written where there are no keys.
+    """
+    path = folder / SERVER_KEYS
+    path.unlink(missing_ok=True)
+    if settings.RESPONSE_SERVER_KEYS:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(settings.RESPONSE_SERVER_KEYS, file)
 
 
 def reward_model_reference(version: RewardModelVersion) -> dict[str, Any]:
     backbone = PolicyVersion.objects.select_related("adapter_on").get(name=version.backbone)
     return {
         "name": version.name,
-        "path": str(place_of(version.path)),
+        "path": str(ensure_here(version.path)),
         "backbone": policy_reference(backbone),
     }
 

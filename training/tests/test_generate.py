@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,8 +18,9 @@ from hypothesis import strategies as st
 from annotation.core.records import Message
 from rewardmodel.core.backbone import PolicyRef, encode_prompt, load_causal_lm, load_tokenizer
 from rewardmodel.core.report import RunCancelledError, RunFailedError, Silent
-from training.core.generate import LocalGenerator, Request, Sample, plan_batches
-from training.core.gumbel import Draw, GumbelMax, nucleus
+from training.core.batching import BATCHES_A_CHUNK, plan_batches
+from training.core.generate import LocalGenerator, Pace, Request, Sample, response_text, says_stop
+from training.core.gumbel import nucleus
 
 CPU = torch.device("cpu")
 END = 258  # <|im_end|> of the tiny tokenizer
@@ -33,9 +33,16 @@ def generator(tiny: PolicyRef) -> Iterator[LocalGenerator]:
     generator.close()
 
 
-def _ask(text: str, seed: int = 0, temperature: float = 1.0, top_p: float = 1.0, new: int = 12) -> Request:
+def _ask(
+    text: str,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    new: int = 12,
+    stop: tuple[str, ...] = (),
+) -> Request:
     message: Message = {"role": "user", "content": text}
-    return Request((message,), temperature, top_p, seed, new)
+    return Request((message,), temperature, top_p, seed, new, stop)
 
 
 REQUESTS = [
@@ -65,7 +72,7 @@ def _naive(tiny: PolicyRef, request: Request) -> tuple[str, int, str]:
             logits = model(torch.tensor([ids + drawn])).logits[0, -1]
         if request.temperature > 0:
             logits = nucleus(logits[None] / request.temperature, torch.tensor([[request.top_p]]))[0]
-            logits = logits - torch.empty(logits.shape).exponential_(generator=noise).log()
+            logits = logits - (-torch.rand(logits.shape, generator=noise).log()).log()
         token = int(logits.argmax())
         if token == END:
             return str(tokenizer.decode(drawn)), len(drawn), "stop"
@@ -130,10 +137,14 @@ def test_the_samples_of_a_prompt_share_its_prefill(tiny: PolicyRef, monkeypatch:
 
     monkeypatch.setattr("training.core.generate.load_causal_lm", load)
     generator = LocalGenerator(tiny, CPU, tokens_per_batch=4096)
+    generator.generate([_ask("Hi", new=1)])  # the check of the model
+    seen.clear()
     generator.generate([*(_ask("Hi", seed, new=2) for seed in range(5)), _ask("Ho", 9, new=2)])
-    # "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n": 1 + 5 + 2 + 1 + 1 + 1 + 10 = 21 ids. Two prompts
-    # without their last column, then six rows, a column at a time.
-    assert seen[:2] == [(2, 20), (6, 1)]
+    # "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n": 1 + 5 + 2 + 1 + 1 + 1 + 10 = 21 ids, of which "Ho"
+    # shares the first 7, in one packed row. Then those of the six rows that did not end at once.
+    assert seen[0] == (1, 21 + 14)
+    assert seen[1][1:] == (1,)
+    assert seen[1][0] <= 6
 
 
 def test_the_policys_own_penalties_do_not_bend_the_distribution(
@@ -163,15 +174,57 @@ def test_a_message_that_does_not_fit_fails_with_its_beginning(generator: LocalGe
         generator.plan([_ask("z" * 2000)])
 
 
-def test_text_holds_nothing_that_a_database_refuses(generator: LocalGenerator) -> None:
-    sample = generator._sample([0, 72, 105, END], _ask("Hi"), [END], [0.1, 0.2, 0.3, 0.4])
-    assert (sample.text, sample.tokens, sample.finish_reason, sample.seconds) == ("Hi", 3, "stop", 0.4)
+def test_text_holds_nothing_that_a_database_refuses(tiny: PolicyRef) -> None:
+    assert response_text(load_tokenizer(tiny), [0, 72, 105], "stop") == "Hi"
 
 
-def test_half_a_character_at_the_cut_is_dropped(generator: LocalGenerator) -> None:
+def test_half_a_character_at_the_cut_is_dropped(tiny: PolicyRef) -> None:
     # 0xC3 opens a two-byte character whose second byte was not drawn any more.
-    sample = generator._sample([72, 0xC3], _ask("Hi", new=2), [END], [0.1, 0.2])
-    assert (sample.text, sample.finish_reason, sample.seconds) == ("H", "length", 0.2)
+    assert response_text(load_tokenizer(tiny), [72, 0xC3], "length") == "H"
+
+
+def test_a_response_ends_before_its_first_stop_string(generator: LocalGenerator) -> None:
+    (whole,) = generator.generate([_ask("Hi", 5, new=40)])
+    late, early = whole.text[2:4], whole.text[1:3]
+    assert len(early) == 2
+    (cut,) = generator.generate([_ask("Hi", 5, new=40, stop=(late, early))])
+    assert cut.text == whole.text[: min(whole.text.index(late), whole.text.index(early))]
+    assert cut.finish_reason == "stop"
+    assert cut.tokens < whole.tokens
+
+
+def test_a_stop_string_of_one_row_does_not_end_another(generator: LocalGenerator) -> None:
+    (whole,) = generator.generate([_ask("Hi", 5, new=40)])
+    first = whole.text[0]
+    cut, left = generator.generate([_ask("Hi", 5, new=40, stop=(first,)), _ask("Hi", 5, new=40)])
+    assert (cut.text, left.text) == ("", whole.text)
+
+
+def test_a_stop_string_is_found_across_tokens_and_the_bytes_of_a_character(tiny: PolicyRef) -> None:
+    tokenizer = load_tokenizer(tiny)
+    tokens = list("Ja, größer.".encode())
+    assert not says_stop(tokenizer, tokens[:-4], ("größer",))
+    assert says_stop(tokenizer, tokens[:-1], ("größer",))
+    assert response_text(tokenizer, tokens[:-1], "stop", ("größer",)) == "Ja, "
+
+
+def test_speed_is_told_while_the_work_goes_on() -> None:
+    told: list[tuple[float, int]] = []
+
+    class Listening(Silent):
+        def metric(self, name: str, value: float, step: int) -> None:
+            assert name == "tokens_per_second"
+            told.append((value, step))
+
+    moment = 0.0
+    pace = Pace(clock=lambda: moment)
+    pace.begin()
+    for tokens in (10, 20, 30):  # one second each; told every two
+        moment += 1
+        pace.drew(tokens, Listening())
+    assert told == [(15.0, 30)]
+    pace.tell(Listening())
+    assert told == [(15.0, 30), (30.0, 60)]
 
 
 def test_a_cancelled_run_stops_within_a_batch(generator: LocalGenerator) -> None:
@@ -188,30 +241,6 @@ def test_a_cancelled_run_stops_within_a_batch(generator: LocalGenerator) -> None
         generator.generate([_ask("Hi", temperature=0.0)], reporter)
 
 
-def test_gumbel_noise_samples_the_softmax() -> None:
-    # Logits 0 and ln 3 at T = 1 give 1/4 and 3/4; at T = 2, sqrt(3) / (1 + sqrt(3)) = 0.634. With 4,000 draws a
-    # standard deviation is below 0.008.
-    for temperature, expected in ((1.0, 0.75), (2.0, 0.634)):
-        draws = [Draw(temperature, 1.0, seed) for seed in range(4000)]
-        noisy = GumbelMax(draws, stops=[], device=CPU, check=lambda: None)
-        ids: Any = torch.zeros(4000, 1, dtype=torch.long)
-        logits: Any = torch.tensor([[0.0, math.log(3)]]).repeat(4000, 1)
-        share = noisy(ids, logits).argmax(dim=1).float().mean().item()
-        assert share == pytest.approx(expected, abs=0.03)
-
-
-def test_the_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
-    # Probabilities 0.15, 0.5, 0.05, 0.3. 0.5 + 0.3 reaches 0.7; 0.5 alone reaches 0.5; every set needs one.
-    logits = torch.tensor([0.15, 0.5, 0.05, 0.3]).log().repeat(4, 1)
-    kept = nucleus(logits, torch.tensor([[0.7], [0.5], [0.01], [1.0]])).isfinite().tolist()
-    assert kept == [
-        [False, True, False, True],
-        [False, True, False, False],
-        [False, True, False, False],
-        [True, True, True, True],
-    ]
-
-
 prompts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9).map(tuple), max_size=20)
 
 
@@ -222,8 +251,15 @@ def test_a_plan_holds_every_request_once_within_the_budget(
     batches = plan_batches(prompts, [new] * len(prompts), budget)
     assert sorted(index for batch in batches for index in batch) == list(range(len(prompts)))
     for batch in batches:
-        width = max(len(prompts[index]) for index in batch) + new
-        assert len(batch) == 1 or len(batch) * width <= budget
+        distinct = {prompts[index] for index in batch}
+        assert len(batch) == 1 or sum(map(len, distinct)) + len(batch) * new <= budget
+
+
+def test_a_chunk_is_several_batches_long(generator: LocalGenerator) -> None:
+    # A prompt of 21 tokens, once, and 900 a row.
+    requests = [_ask("Hi", seed, new=900) for seed in range(40)]
+    sizes = [len(chunk) for chunk in generator.plan(requests)]
+    assert sizes[0] == (BATCHES_A_CHUNK * 4096 - 21) // 900
 
 
 @given(prompts)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from rewardmodel.core.backbone import PolicyRef
-from rewardmodel.core.report import RunFailedError
+from rewardmodel.core.report import Reporter, RunFailedError, Silent
 from rewardmodel.core.tiny import build_tiny
 from training.core import sample
 from training.core.events import read_events
-from training.core.generate import LocalGenerator
+from training.core.generate import SILENT, LocalGenerator, Request, Sample
+from training.core.server_generator import KEYS
 from training.core.spec import RunKind
+from training.tests.chat_server import ChatServer, Script
 from training.tests.jobs import KilledError, MortalJob, make_job, moments_to_die, write_lines
 
 PARAMS = {"max_new_tokens": 8, "tokens_per_batch": 96}  # some three rows a batch
@@ -52,9 +56,11 @@ def requests(tmp_path: Path) -> Path:
     return write_lines(tmp_path / "requests.jsonl", rows)
 
 
-def _job(out: Path, policies: list[dict[str, Any]], requests: Path, dies_at: int | None = None) -> MortalJob:
+def _job(
+    out: Path, policies: list[dict[str, Any]], requests: Path, dies_at: int | None = None, **params: Any
+) -> MortalJob:
     inputs = {"policies": policies, "requests": str(requests)}
-    return make_job(out, RunKind.SAMPLE, PARAMS, inputs, dies_at)
+    return make_job(out, RunKind.SAMPLE, PARAMS | params, inputs, dies_at)
 
 
 def _responses(job: MortalJob) -> list[dict[str, Any]]:
@@ -163,3 +169,65 @@ def test_output_of_a_killed_attempt_is_replaced(
     shutil.copy(requests, job.output / "responses.jsonl")
     sample.run(job)
     assert [path.name for path in job.output.iterdir()] == ["responses.jsonl"]
+
+
+def test_servers_answer_for_their_policies(
+    tmp_path: Path, policies: list[dict[str, Any]], requests: Path
+) -> None:
+    with ChatServer({"": Script("By another."), "newer-chat": Script("By the newer.")}) as server:
+        policies[0]["endpoint"] = policies[1]["endpoint"] = server.address
+        policies[1]["endpoint_model"] = "newer-chat"
+        job = _job(tmp_path / "run", policies, requests, backend="server", at_once=3)
+        (job.out / KEYS).write_text(json.dumps({"127.0.0.1": "rosas-key"}))
+        (job.out / KEYS).chmod(0o600)
+        sample.run(job)
+        assert {(row["policy"], row["text"]) for row in _responses(job)} == {
+            ("tiny", "By another."),
+            ("newer", "By the newer."),
+        }
+        assert set(server.keys) == {"Bearer rosas-key"}
+        asked = len(server.requests)
+        sample.run(_job(tmp_path / "run", policies, requests, backend="server", at_once=3))
+        assert len(server.requests) == asked == 10  # nobody is asked twice
+
+
+def test_backend_server_without_an_address_says_what_to_do(
+    tmp_path: Path, policies: list[dict[str, Any]], requests: Path
+) -> None:
+    with pytest.raises(RunFailedError, match=r"newer has no response server.*choose backend local"):
+        sample.run(_job(tmp_path / "run", policies, requests, backend="server"))
+
+
+def test_backend_vllm_without_the_package_says_what_to_do(
+    tmp_path: Path, policies: list[dict[str, Any]], requests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(RunFailedError, match="wants the package vllm"):
+        sample.run(_job(tmp_path / "run", policies, requests, backend="vllm"))
+
+
+def test_progress_within_a_chunk_is_the_whole_works(tmp_path: Path) -> None:
+    class Parrot:
+        """Answers three chunks, one request after the other."""
+
+        def plan(self, requests: Sequence[Request]) -> list[list[int]]:
+            return [[4, 2], [0], [1, 3]]
+
+        def generate(self, requests: Sequence[Request], reporter: Reporter = SILENT) -> list[Sample]:
+            for done in range(len(requests)):
+                reporter.progress(done + 1, len(requests), "responses")
+            return [Sample("So.", 3, "stop", 0.1) for _ in requests]
+
+        def close(self) -> None:
+            pass
+
+    class Listening(Silent):
+        told: ClassVar[list[tuple[int, int]]] = []
+
+        def progress(self, done: int, total: int, unit: str) -> None:
+            self.told.append((done, total))
+
+    requests = [Request(({"role": "user", "content": "Why?"},), 1.0, 1.0, n, 4) for n in range(5)]
+    sample.draw(requests, Parrot(), tmp_path, Listening())
+    assert sorted(set(Listening.told)) == [(n, 5) for n in range(1, 6)]
+    assert Listening.told == sorted(Listening.told)

@@ -5,7 +5,7 @@ Knows names, units, limits and sources. Must not import torch: the web process r
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,15 @@ class SamplingSpec(Spec):
         ge=64,
         description="Token budget of one generated batch, prompts and longest responses. On a CPU more gains "
         "nothing; a GPU can take more.",
+    )
+
+    backend: Literal["local", "server", "vllm"] = Field(
+        "local",
+        description="Where responses are drawn: local, in the run's own process; server, by the policy's response "
+        "server; vllm, by vLLM in the run's own process, where it is installed.",
+    )
+    at_once: int = Field(
+        8, ge=1, le=1024, description="Backend server: how many requests it is sent at the same time."
     )
 
 

@@ -36,6 +36,7 @@ from training.services.kinds import (
     self_chat,
     train_reward_model,
 )
+from training.services.references import write_server_keys
 
 KINDS: Final[Mapping[RunKind, ModuleType]] = MappingProxyType(
     {
@@ -69,6 +70,7 @@ def write_spec(run: Run) -> Path:
     spec.json is written last, so its presence means that all is there.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
+    write_server_keys(run.folder)
     path = run.folder / "spec.json"
     if not path.exists():
         file = RunFile(
