@@ -16,7 +16,9 @@ class PpoForm(StartForm):
     kind = RunKind.PPO
     name = name_field()
     policy = RowField(
-        overview.whole_policies(), none=NO_POLICY, help_text="Where it starts, and what it is kept close to."
+        overview.policies(),
+        none=NO_POLICY,
+        help_text="Where it starts, and what it is kept close to. An adapter goes into its weights first.",
     )
     helpfulness = RowField(
         overview.reward_models(Focus.HELPFULNESS),

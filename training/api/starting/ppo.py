@@ -26,7 +26,7 @@ class PpoBody(Body, PpoSpec):
 
     kind: Literal["ppo"]
     name: NewName
-    policy: Annotated[Name, Field(description="Name of the policy where it starts; whole weights.")]
+    policy: Annotated[Name, Field(description="Name of the policy where it starts.")]
     helpfulness: Annotated[Name, Field(description="Name of a helpfulness model.")]
     safety: Annotated[Name, Field(description="Name of a safety model.")]
     seed: Seed = 0

@@ -21,16 +21,18 @@ def prepare(run: Run) -> dict[str, Any]:
     }
 
 
-def collect(run: Run) -> str:
-    _, sha256 = read_output_manifest(run)
-    return sha256
+def collect(run: Run) -> tuple[dict[str, Any], str]:
+    return read_output_manifest(run)
 
 
-def register(run: Run, data: str) -> None:
+def register(run: Run, data: tuple[dict[str, Any], str]) -> None:
+    """The new version; an adapter stands on the policy where it started, which then holds whole weights."""
+    manifest, sha256 = data
+    start = PolicyVersion.objects.get(pk=run.inputs["policy"])
     register_policy(
         name=run.inputs["name"],
-        sha256=data,
+        sha256=sha256,
         run=run,
-        parent=PolicyVersion.objects.get(pk=run.inputs["policy"]),
-        adapter_on=None,
+        parent=start,
+        adapter_on=start if manifest.get("adapter") else None,
     )
