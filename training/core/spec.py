@@ -42,7 +42,8 @@ class ImportPolicySpec(Spec):
     """Bring a model into the house as safetensors with a manifest."""
 
     source: str = Field(
-        description="tiny (a random two-layer Llama for tests), smollm2 (the packaged model), the path of a "
+        description="tiny (a random two-layer Llama for tests), toy (a small Llama that learns the toy world's "
+        "language from scratch, in a minute), smollm2 (the packaged model), the path of a "
         "Hugging Face directory or GGUF file, or a Hub id where there is a network."
     )
     template: Literal["model", "chatml", "llama2"] = Field(

@@ -1,6 +1,6 @@
-"""Reward models as somebody names them on the command line: a version of this house, or any directory.
+"""Models as somebody names them on the command line: a version of this house, or any directory.
 
-Knows rows, directories and manifests. Must not know what is done with the reward model.
+Knows rows, directories and manifests. Must not know what is done with the model.
 """
 
 from __future__ import annotations
@@ -45,6 +45,21 @@ def reward_model_called(
             "--backbone."
         )
     return _reference(directory, policy_reference(policy))
+
+
+def policy_called(word: str) -> dict[str, Any]:
+    """The reference, as the cores read it, of a policy: by the name of a version, else by its directory.
+
+    Raises:
+        NotFoundError: there is neither.
+    """
+    policy = PolicyVersion.objects.select_related("adapter_on").filter(name=word).first()
+    if policy is not None:
+        return policy_reference(policy)
+    directory = Path(word).absolute()
+    if not (directory / "config.json").is_file():
+        raise NotFoundError(f"There is no policy named {word!r}, and no directory of whole weights there.")
+    return {"name": directory.name, "path": str(directory), "base": None}
 
 
 def _reference(directory: Path, backbone: dict[str, Any]) -> dict[str, Any]:

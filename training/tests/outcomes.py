@@ -30,6 +30,8 @@ def succeed(run: Run) -> None:
 def _data(run: Run) -> Any:
     if run.kind == RunKind.TRAIN_REWARD_MODEL:
         return {"focus": run.params["focus"], "recipe": "probe", "metrics": {}}, "0" * 64
+    if run.kind == RunKind.IMPORT_POLICY:
+        return "2" * 64
     if run.kind == RunKind.FINETUNE:
         return {"adapter": True}, "1" * 64
     if run.kind == RunKind.REJECTION_SAMPLE:

@@ -28,7 +28,7 @@ from training.models import Iteration, PolicyVersion, Run
 from training.queries import latest_iteration
 from training.services import iterations, start
 from training.services.policies import set_endpoint
-from training.services.references import place_of
+from training.services.storage import ensure_here
 
 PEOPLE = (("ada", Role.ANNOTATOR), ("ben", Role.ANNOTATOR), ("rosa", Role.RESEARCHER))
 PAIRS = 24
@@ -181,7 +181,7 @@ def _response_server(policy: PolicyVersion, port: int) -> Child | None:
     """
     if find_spec("fastapi") is None:
         return None
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(place_of(policy.path))]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(ensure_here(policy.path))]
     command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
     return Child("response-server", command, settings.MARGIN_HOME / "logs" / "response-server.log")
 
