@@ -8,11 +8,14 @@ SEED ?= 0
 DATA ?=
 FORMAT ?=
 LOOP_HOME ?= var/loop
+WEEKS ?= 3
+METHOD ?= rejection
+WEEKS_HOME ?= var/weeks
 BIN := .venv/bin
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help demo test test-trainers loop bench-rm bench-page bench-next bench-export bench-crowd bench-learning bench-graded fuzz openapi lint format messages setup setup-test clean
+.PHONY: help demo test test-trainers loop weeks bench-rm bench-generate bench-sft bench-gatt bench-page bench-next bench-export bench-crowd bench-learning bench-graded fuzz openapi lint format messages setup setup-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,9 +44,22 @@ loop: .venv/.demo ## Once round the loop without people (MODEL=tiny DATA=file FO
 	@MARGIN_HOME=$(LOOP_HOME) $(BIN)/python manage.py run_loop --model $(MODEL) --seed $(SEED) \
 		$(if $(DATA),--data $(DATA)) $(if $(FORMAT),--format $(FORMAT))
 
+weeks: .venv/.demo ## Simulated weeks with a known taste (WEEKS=3 METHOD=rejection|ppo SEED=0)
+	@MARGIN_HOME=$(WEEKS_HOME) $(BIN)/python manage.py migrate -v 0
+	@MARGIN_HOME=$(WEEKS_HOME) $(BIN)/python manage.py run_weeks --weeks $(WEEKS) --method $(METHOD) --seed $(SEED)
+
 bench-rm: .venv/.test ## Measure reward models as token trees against TRL and separate rows (DATA=an HH-RLHF file)
 	@$(BIN)/python -c "import trl" 2>/dev/null || $(BIN)/pip install -q trl==1.16.0
 	@$(BIN)/python -m bench.rm $(if $(DATA),--data $(DATA))
+
+bench-generate: .venv/.test ## Measure K samples a prompt against transformers' generate
+	@$(BIN)/python -m bench.generate
+
+bench-sft: .venv/.test ## Measure a packed step of fine-tuning against padded rows
+	@$(BIN)/python -m bench.sft
+
+bench-gatt: .venv/.test ## Measure how long an instruction is kept, before and after Ghost Attention
+	@$(BIN)/python -m bench.gatt
 
 bench-page: .venv/.test ## Measure the annotator's page in a real browser against a real server
 	@$(BIN)/python -m bench.page

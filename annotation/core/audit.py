@@ -35,6 +35,8 @@ PHRASES: Final[Mapping[str, str]] = MappingProxyType(
         "invitation.revoked": "revoked the invitation of",
         "iteration.begun": "began",
         "iteration.moved": "moved on",
+        "iteration.paused": "paused",
+        "iteration.resumed": "resumed",
         "person.account_closed": "closed the account of",
         "person.account_opened": "opened the account of",
         "person.added": "made an account for",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -13,57 +14,28 @@ from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from annotation.admin.base import RoleAdmin, ServiceView, Step, person
+from annotation.admin.base import RoleAdmin, Step, act, person
 from annotation.admin.batches import SealView
 from annotation.core.states import BatchState
 from annotation.errors import DomainError
 from annotation.models import Batch, Role
 from annotation.templatetags.panel import dot, moment
 from training import overview
+from training.admin.composing import BeginView, ForkView
 from training.admin.starting import no_worker
-from training.core.states import RUN_ACTIVE, IterationState, RunState
-from training.forms.fields import NO_POLICY, RowField
+from training.core.states import RUN_ACTIVE, IterationState, RunState, StepState
 from training.models import Iteration, Run
 from training.queries import latest_iteration
-from training.services.iterations import create_iteration, next_action, start_next
-
-
-class BeginForm(forms.Form):
-    batch = RowField(
-        overview.batches_without_iteration(),
-        none="There is no batch that no iteration has. Plan one first.",
-        help_text="The week that it begins with.",
-    )
-    policy = RowField(overview.policies(), none=NO_POLICY, help_text="The newest policy; it samples.")
-    base = RowField(
-        overview.whole_policies(), none=NO_POLICY, help_text="Where fine-tuning starts (section 3.2.3)."
-    )
-    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=0)
-    params = forms.JSONField(
-        required=False,
-        initial=dict,
-        label="Parameters",
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
-        help_text='By kind of run, where they differ from the defaults: {"sample": {"prompts": 64}}.',
-    )
-
-    def clean_params(self) -> dict[str, dict[str, Any]]:
-        given = self.cleaned_data["params"] or {}
-        if not isinstance(given, dict) or not all(isinstance(value, dict) for value in given.values()):
-            raise forms.ValidationError("Give an object of objects, one a kind of run.")
-        return given
-
-
-class BeginView(ServiceView):
-    title = "Begin an iteration"
-    lead = "One turn of the loop: from this week's judgments to the next policy."
-    submit = "Begin"
-    form_class = BeginForm
-
-    def act(self, form: Any) -> str:
-        iteration = create_iteration(**form.cleaned_data, by=person(self.request))
-        self.say(f"{iteration} begins with {iteration.batch}.")
-        return self.admin.address("change", iteration.pk)
+from training.services.iterations import (
+    actual_runs,
+    next_action,
+    pause_iteration,
+    plan_iteration,
+    resume_iteration,
+    start_next,
+    steps_of,
+)
+from training.services.iterations.planning import total_seconds
 
 
 class SealIterationView(SealView):
@@ -101,10 +73,19 @@ class IterationAdmin(RoleAdmin):
             self.page("<path:object_id>/next/", self.next_page, "next"),
             self.page("<path:object_id>/seal/", SealIterationView.as_view(admin=self), "seal"),
             self.page("<path:object_id>/live/", self.live_page, "live"),
+            self.page("<path:object_id>/plan/", self.plan_page, "plan"),
+            self.page("<path:object_id>/pause/", self.pause_page, "pause"),
+            self.page("<path:object_id>/resume/", self.resume_page, "resume"),
+            self.page("<path:object_id>/fork/", ForkView.as_view(admin=self), "fork"),
         ]
 
     def page_context(self, request: HttpRequest, obj: Iteration) -> dict[str, Any]:
-        return iteration_context(self, obj)
+        context = iteration_context(self, obj)
+        rows = steps_of(obj)
+        held = actual_runs(obj, rows)
+        context["step_rows"] = [(step, held.get(step.pk)) for step in rows]
+        context["steps"] += further_steps(self, obj, context)
+        return context
 
     def live_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Its runs. Once none works any more the next step has changed: the page is loaded anew."""
@@ -120,12 +101,55 @@ class IterationAdmin(RoleAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            runs = start_next(iteration=iteration, by=person(request))
+            runs = start_next(iteration=iteration, by=person(request), seen=_seen(request))
         except DomainError as error:
             messages.error(request, error.message)
         else:
             messages.success(request, _done(iteration, runs))
         return HttpResponseRedirect(self.address("change", iteration.pk))
+
+    def plan_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What each step would do now, and what it would cost."""
+        iteration: Iteration = self.row(request, object_id)
+        lines = plan_iteration(iteration)
+        known = total_seconds(lines)
+        context = iteration_context(self, iteration)
+        left = None if known is None else timedelta(seconds=known)
+        template = "admin/training/iteration/plan.html"
+        shown = [(line, timedelta(seconds=line.seconds or 0)) for line in lines]
+        title = f"Plan of {iteration}"
+        return self.render(
+            request,
+            template,
+            title=title,
+            original=iteration,
+            row=iteration,
+            lines=shown,
+            left=left,
+            **context,
+        )
+
+    def pause_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """`?cancel=yes` stops what is at work too."""
+        iteration: Iteration = self.row(request, object_id)
+        cancel = request.GET.get("cancel") == "yes"
+        return act(
+            request,
+            lambda: pause_iteration(
+                iteration=iteration, cancel=cancel, by=person(request), seen=_seen(request)
+            ),
+            said=f"{iteration} is paused: nothing new starts.",
+            back=self.address("change", iteration.pk),
+        )
+
+    def resume_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        iteration: Iteration = self.row(request, object_id)
+        return act(
+            request,
+            lambda: resume_iteration(iteration=iteration, by=person(request), seen=_seen(request)),
+            said=f"{iteration} goes on.",
+            back=self.address("change", iteration.pk),
+        )
 
     @display(description="Iteration", ordering="number")
     def name(self, iteration: Iteration) -> str:
@@ -149,7 +173,7 @@ def iteration_context(model_admin: RoleAdmin, iteration: Iteration) -> dict[str,
         "working": [run for run in runs if run.state in RUN_ACTIVE],
         "broken": broken_run(runs),
         "stages": _stages(iteration),
-        "steps": steps_of(model_admin, iteration, runs),
+        "steps": next_steps(model_admin, iteration, runs),
         "no_worker": any(run.state == RunState.QUEUED for run in runs) and no_worker(),
     }
 
@@ -159,8 +183,10 @@ def broken_run(runs: list[Run]) -> Run | None:
     return next((run for run in reversed(runs) if overview.is_waited_for(run)), None)
 
 
-def steps_of(model_admin: RoleAdmin, iteration: Iteration, runs: list[Run]) -> list[Step]:
+def next_steps(model_admin: RoleAdmin, iteration: Iteration, runs: list[Run]) -> list[Step]:
     """The next sensible thing to do; nothing while its runs are at work."""
+    if iteration.paused_at is not None:
+        return [_step(model_admin, iteration, "Resume", "resume", filled=True)]
     if any(run.state in RUN_ACTIVE for run in runs):
         return []
     words = next_action(iteration)
@@ -173,7 +199,36 @@ def steps_of(model_admin: RoleAdmin, iteration: Iteration, runs: list[Run]) -> l
         return [Step(f"{words}…", model_admin.address("seal", iteration.pk), filled=True)]
     if broken_run(runs):
         words = f"Try again: {words[0].lower()}{words[1:]}"
-    return [Step(words, model_admin.address("next", iteration.pk), post=True, filled=True)]
+    return [_step(model_admin, iteration, words, "next", filled=True)]
+
+
+def further_steps(model_admin: RoleAdmin, iteration: Iteration, shown: dict[str, Any]) -> list[Step]:
+    """What else can be done with it."""
+    steps = []
+    if iteration.state != IterationState.FED_BACK:
+        steps.append(Step("Plan", model_admin.address("plan", iteration.pk)))
+        if iteration.paused_at is None:
+            steps.append(_step(model_admin, iteration, "Pause", "pause"))
+            if shown["working"]:
+                steps.append(
+                    _step(model_admin, iteration, "Pause and cancel its runs", "pause", cancel="yes")
+                )
+    if any(step.state == StepState.DONE for step, _ in shown["step_rows"]):
+        steps.append(Step("Fork…", model_admin.address("fork", iteration.pk)))
+    return steps
+
+
+def _step(
+    model_admin: RoleAdmin, iteration: Iteration, label: str, name: str, *, filled: bool = False, **more: str
+) -> Step:
+    """A button that says which turn of the iteration it was shown for."""
+    query = urlencode({**more, "seen": iteration.turn})
+    return Step(label, f"{model_admin.address(name, iteration.pk)}?{query}", post=True, filled=filled)
+
+
+def _seen(request: HttpRequest) -> int | None:
+    given = request.GET.get("seen", "")
+    return int(given) if given.isdecimal() and len(given) < 10 else None
 
 
 # What is done while the iteration is in each state but the last.

@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from annotation.admin.base import RoleAdmin, ServiceView, act, person
 from annotation.templatetags.panel import brief, moment
+from training.lineage import policy_lineage
 from training.models import PolicyVersion
 from training.services.policies import set_endpoint, try_endpoint
 from training.services.references import served_name
@@ -72,6 +73,7 @@ class PolicyAdmin(RoleAdmin):
     list_select_related = ("parent", "adapter_on")
     fields = ("name", "parent", "adapter_on", "server", "path", "whole_hash", "run_uid", "created_at")
     readonly_fields = ("server", "whole_hash", "run_uid")
+    change_form_template = "admin/training/policy/change_form.html"
 
     def pages(self) -> list[URLPattern]:
         endpoint = EndpointView.as_view(admin=self)
@@ -79,6 +81,20 @@ class PolicyAdmin(RoleAdmin):
             self.page("<path:object_id>/endpoint/", endpoint, "endpoint"),
             self.page("<path:object_id>/try/", self.try_page, "try"),
         ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With what lies behind the policy."""
+        policy: PolicyVersion = self.row(request, object_id)
+        lineage = policy_lineage(policy)
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "lineage": lineage}
+        )
 
     def try_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask the server for one token, and say whether it came."""

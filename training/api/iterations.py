@@ -111,7 +111,7 @@ class IterationSerializer(serializers.ModelSerializer[Iteration]):
 
 def _shown(rows: QuerySet[Iteration]) -> QuerySet[Iteration]:
     made = ("snapshot", "helpfulness", "safety", "tuned", "next_batch")
-    return rows.select_related("batch", "policy", "base", *made)
+    return rows.select_related("batch", "policy", "base", *made).prefetch_related("steps")
 
 
 class Iterations(Collection):

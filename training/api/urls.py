@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from training.api import iterations, live, policies, run_events, runs, scores
+from training.api import iterations, lineage, live, policies, run_events, runs, scores
 
 app_name = "training"
 urlpatterns: list[URLPattern] = [
@@ -14,6 +14,9 @@ urlpatterns: list[URLPattern] = [
     path("reward-models/<int:pk>/score", scores.Score.as_view(), name="score"),
     path("policies", policies.Policies.as_view(), name="policies"),
     path("policies/<int:pk>", policies.OnePolicy.as_view(), name="policy"),
+    path("policies/<int:pk>/lineage", lineage.PolicyLineage.as_view(), name="policy-lineage"),
+    path("policies/<int:pk>/judgments", lineage.PolicyJudgments.as_view(), name="policy-judgments"),
+    path("judgments/<uuid:uid>/lineage", lineage.JudgmentLineage.as_view(), name="judgment-lineage"),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<uuid:uid>", runs.OneRun.as_view(), name="run"),
     path("runs/<uuid:uid>/events", run_events.Events.as_view(), name="run-events"),

@@ -53,15 +53,18 @@ RUN_MOVES: Final[Mapping[RunState, frozenset[RunState]]] = MappingProxyType(
 
 
 class IterationState(StrEnum):
-    """One turn of the loop, V(n) to V(n+1) (section 3.2.3)."""
+    """One turn of the loop, V(n) to V(n+1) (section 3.2.3): the last stage all of whose steps are done.
+
+    A stage that the recipe has no step of is passed at once.
+    """
 
     COLLECTING = "collecting"  # its batch is open
     SEALED = "sealed"  # its batch is sealed; the snapshot comes next
     SNAPSHOT = "snapshot"  # the snapshot is written
-    REWARDED = "rewarded"  # both reward models are registered
-    SELECTED = "selected"  # the winners of rejection sampling are chosen
-    TUNED = "tuned"  # the new policy is registered
-    FED_BACK = "fed_back"  # the new policy's pairs wait in the next batch
+    REWARDED = "rewarded"  # its reward models are registered
+    SELECTED = "selected"  # all that it makes to learn from is there
+    TUNED = "tuned"  # its new policy is registered
+    FED_BACK = "fed_back"  # complete; the new policy's pairs wait in the next batch
 
 
 # An iteration only goes forward: what it made stays, and a step that went wrong is a run to retry.
@@ -74,6 +77,24 @@ ITERATION_MOVES: Final[Mapping[IterationState, frozenset[IterationState]]] = Map
         IterationState.SELECTED: frozenset({IterationState.TUNED}),
         IterationState.TUNED: frozenset({IterationState.FED_BACK}),
         IterationState.FED_BACK: frozenset(),
+    }
+)
+
+
+class StepState(StrEnum):
+    """One step of an iteration. What became of a started one is the state of its run."""
+
+    WAITING = "waiting"  # nothing of it is begun
+    STARTED = "started"  # its run is queued, at work, or ended without success
+    DONE = "done"  # what it makes is there, made by its own run or by an earlier one
+
+
+STEP_MOVES: Final[Mapping[StepState, frozenset[StepState]]] = MappingProxyType(
+    {
+        # A step that finds its work done already is never started.
+        StepState.WAITING: frozenset({StepState.STARTED, StepState.DONE}),
+        StepState.STARTED: frozenset({StepState.DONE}),
+        StepState.DONE: frozenset(),
     }
 )
 

@@ -6,12 +6,11 @@ is finished by starting it again, with the same result.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from annotation.core.states import BatchState
 from annotation.models import Batch
@@ -20,31 +19,14 @@ from annotation.services import batches, guidelines, people, pool
 from annotation.services.imports import Source, import_file
 from annotation.services.simulation import simulate_annotators
 from training.core.spec import RunKind
-from training.core.states import RUN_ENDED, IterationState, RunState
-from training.models import Iteration, PolicyVersion, Run
+from training.models import Iteration, PolicyVersion
 from training.queries import run_with_key
-from training.services import iterations, runs, start
+from training.services import iterations, start
+from training.services.drive import LoopError, Watcher, drive, timed, wait_for
+
+__all__ = ["Loop", "LoopError", "Plan", "Watcher", "summarise"]
 
 FIRST = "loop/import_policy"  # the key of its first run: a database that has it is the loop's own
-POLL = 0.1  # seconds
-SWEEP = 2.0
-
-
-class LoopError(Exception):
-    """A stage ended without success; says which, why, and where its log is."""
-
-
-class Watcher(Protocol):
-    """Is told what the loop does."""
-
-    def stage(self, name: str) -> None: ...
-
-    def progress(self, text: str, done: int, total: int) -> None: ...
-
-    def finished(self, name: str, seconds: float, what: str) -> None: ...
-
-    def tick(self) -> None:
-        """Called while waiting: look after the worker here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +52,7 @@ class Loop:
 
         Raises:
             LoopError: a run failed, or the database holds other work, among which simulated judgments have no place.
+            PausedError: somebody paused the iteration.
         """
         if Batch.objects.exists() and run_with_key(FIRST) is None:
             raise LoopError(
@@ -80,15 +63,13 @@ class Loop:
         policy = self._import_policy()
         batch = self._collect(policy)
         iteration = self._iteration(batch, policy)
-        while iteration.state != IterationState.FED_BACK:
-            self._advance(iteration)
-            iteration.refresh_from_db()
+        self.seconds |= drive(iteration, watcher=self.watcher)
         return iteration
 
     def _import_policy(self) -> PolicyVersion:
         with self._timed("policy") as say:
             run = start.start_import_policy(name="V0", params={"source": self.plan.model}, key=FIRST)
-            self._wait(run)
+            wait_for(run, self.watcher)
             say("V0 from " + self.plan.model)
         return PolicyVersion.objects.get(run=str(run.uid))
 
@@ -123,7 +104,7 @@ class Loop:
                 seed=self.plan.seed,
                 key="loop/sample",
             )
-            self._wait(run)
+            wait_for(run, self.watcher)
             say(f"{batch_progress(batch).comparisons} pairs")
 
     def _simulate(self, batch: Batch) -> None:
@@ -146,46 +127,8 @@ class Loop:
             params={kind: dict(values) for kind, values in self.plan.params.items()},
         )
 
-    def _advance(self, iteration: Iteration) -> None:
-        name = STAGE_NAMES[IterationState(iteration.state)]
-        with self._timed(name) as say:
-            started = iterations.start_next(iteration=iteration)
-            for run in started:
-                self._wait(run)
-            say(f"runs {', '.join(str(run.pk) for run in started)}" if started else "")
-
-    def _wait(self, run: Run) -> None:
-        """Until the run has ended, sweeping on the way: a beat may not be there."""
-        swept = time.monotonic()
-        while run.state not in RUN_ENDED:
-            time.sleep(POLL)
-            self.watcher.tick()
-            if time.monotonic() - swept > SWEEP:
-                runs.sweep_runs()
-                swept = time.monotonic()
-            run.refresh_from_db()
-            self.watcher.progress(f"{run.kind} {run.stage}".strip(), run.done, run.total)
-        if run.state != RunState.SUCCEEDED:
-            raise LoopError(f"{run} {run.state}: {run.message} Its log: {run.folder / 'log.txt'}")
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[Callable[[str], None]]:
-        self.watcher.stage(name)
-        words: list[str] = []
-        began = time.monotonic()
-        yield words.append
-        self.seconds[name] = round(time.monotonic() - began, 1)
-        self.watcher.finished(name, self.seconds[name], " ".join(words))
-
-
-STAGE_NAMES = {
-    IterationState.COLLECTING: "seal",
-    IterationState.SEALED: "snapshot",
-    IterationState.SNAPSHOT: "reward models",
-    IterationState.REWARDED: "select",
-    IterationState.SELECTED: "fine-tune",
-    IterationState.TUNED: "feed back",
-}
+    def _timed(self, name: str) -> AbstractContextManager[Callable[[str], None]]:
+        return timed(name, self.watcher, self.seconds)
 
 
 def summarise(loop: Loop, iteration: Iteration) -> dict[str, Any]:

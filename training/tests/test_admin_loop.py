@@ -18,7 +18,7 @@ from training.core.spec import RunKind
 from training.core.states import IterationState
 from training.models import Iteration, Run
 from training.services import runs
-from training.services.iterations import create_iteration, start_next
+from training.services.iterations import create_iteration, pause_iteration, start_next
 from training.tests.outcomes import advance, fail, succeed
 
 pytestmark = pytest.mark.django_db
@@ -180,8 +180,8 @@ def test_the_landing_page_follows_its_runs_too(client: Client) -> None:
 
 
 def test_what_cannot_be_done_is_a_message(client: Client, iteration: Iteration) -> None:
-    Iteration.objects.filter(pk=iteration.pk).update(state=IterationState.REWARDED)
-    assert "has no reward models yet" in press(client, iteration)
+    pause_iteration(iteration=iteration)
+    assert "V1 is paused: nothing new starts" in press(client, iteration)
 
 
 def test_the_next_stage_is_a_post_and_ada_presses_nothing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,6 +23,12 @@ pytestmark = pytest.mark.process
 PATIENCE = 120.0
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums come in the same order in every process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 def _spec(tmp_path: Path, tiny: PolicyRef, reward_models: dict[Focus, Path]) -> Path:
     models = {
         str(focus): {"name": str(focus), "path": str(path), "backbone": tiny.to_json()}
@@ -40,7 +45,6 @@ def _spec(tmp_path: Path, tiny: PolicyRef, reward_models: dict[Focus, Path]) -> 
 def _started(spec: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "training.core.cli", "--spec", str(spec), "--out", str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

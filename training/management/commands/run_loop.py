@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from annotation.core.formats.registry import FORMATS
@@ -19,6 +17,8 @@ from annotation.errors import DomainError
 from rewardmodel.core.files import write_atomically
 from training.core.spec import RunKind
 from training.launchers.children import Children, run_worker
+from training.management.screen import Screen
+from training.services.drive import PausedError
 from training.services.loop import Loop, LoopError, Plan, summarise
 
 TINY: dict[str, dict[str, Any]] = {
@@ -61,11 +61,11 @@ class Command(BaseCommand):
         )
         workers = Children() if options["no_worker"] else Children(run_worker())
         console = Console()
-        with workers, _Screen(console, workers) as screen:
+        with workers, Screen(console, workers) as screen:
             loop = Loop(plan, screen)
             try:
                 iteration = loop.run()
-            except (DomainError, LoopError) as error:
+            except (DomainError, LoopError, PausedError) as error:
                 raise CommandError(str(error)) from error
         summary = summarise(loop, iteration)
         path = settings.MARGIN_HOME / "summary.json"
@@ -85,45 +85,6 @@ def _guess_format(path: Path | None) -> str:
     raise CommandError(
         f"Cannot tell the format of {path.name}. Name it: --format {'|'.join(sorted(FORMATS))}"
     )
-
-
-class _Screen(nullcontext[Any]):
-    """Progress on a terminal, a line a stage elsewhere; keeps the worker alive while waiting."""
-
-    def __init__(self, console: Console, workers: Children) -> None:
-        super().__init__()
-        self.console = console
-        self.workers = workers
-        self.bar = Progress(
-            TextColumn("{task.description:<28}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> _Screen:
-        if self.console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.bar.stop()
-
-    def stage(self, name: str) -> None:
-        self.bar.reset(self.task, description=name, total=None)
-
-    def progress(self, text: str, done: int, total: int) -> None:
-        self.bar.update(self.task, description=text, completed=done, total=total or None)
-
-    def finished(self, name: str, seconds: float, what: str) -> None:
-        self.console.print(f"{name:<14} {seconds:>7.1f} s  {what}", highlight=False)
-
-    def tick(self) -> None:
-        for name in self.workers.revive():
-            self.console.print(f"The {name} had died and was started again.")
 
 
 def _print_summary(console: Console, summary: dict[str, Any]) -> None:
