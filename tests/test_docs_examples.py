@@ -21,6 +21,7 @@ import pytest
 
 from margin_client import Margin
 from tests.house import House, answers, build_house, free_port, kill_server
+from training.core.queue_names import QUEUES
 
 pytestmark = pytest.mark.process
 
@@ -108,7 +109,7 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 def worker(house: House) -> Iterator[None]:
     """One that takes runs and everything else."""
     command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
-    command += ["--queues", "default,runs", "--concurrency", "2", "--loglevel", "warning"]
+    command += ["--queues", ",".join(("default", *QUEUES)), "--concurrency", "2", "--loglevel", "warning"]
     with (house.home / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env=house.environment, stdout=log, stderr=log, start_new_session=True

@@ -127,10 +127,10 @@ def test_a_run_that_fails_ends_it_and_the_next_start_tries_it_again(
 ) -> None:
     def unlucky(run: Run, watcher: object) -> None:
         fail(run)
-        raise LoopError(f"{run} failed: No pairs.")
+        raise LoopError(f"{run.kind} failed: No pairs.")
 
     monkeypatch.setattr(drive, "wait_for", unlucky)
-    assert refused("V1") == (1, "run 1 train_reward_model failed: No pairs.")
+    assert refused("V1") == (1, "train_reward_model failed: No pairs.")
     monkeypatch.setattr(drive, "wait_for", lambda run, watcher: end_well(run))
     run("V1")
     assert Run.objects.filter(iteration=sealed).count() == 5

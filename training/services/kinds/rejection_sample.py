@@ -41,7 +41,8 @@ def _rounds(run: Run) -> list[int]:
 
 
 def _round(run: Run) -> dict[str, Any]:
-    return {"from": str(run.uid), "iteration": run.iteration.number if run.iteration else None}
+    """By its key where it has one, which is the same in every house that does the same work."""
+    return {"from": run.key or str(run.uid), "iteration": run.iteration.number if run.iteration else None}
 
 
 def _winners(run: Run) -> str:
