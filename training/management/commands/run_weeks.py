@@ -26,7 +26,7 @@ from training.services.weeks import LONGEST, Weeks, WeeksPlan
 # Settings for a model of half a million parameters, which learns in steps that would break a large one.
 PROMPTS: Final = {"prompts": 1080, "safety_share": 0.2, "max_new_tokens": LONGEST}
 SAMPLE: Final = {**PROMPTS, "temperatures": (0.8, 1.2)}
-REWARD_MODEL: Final = {"recipe": "full", "learning_rate": 3e-3, "pairs_per_step": 16, "epochs": 3}
+REWARD_MODEL: Final = {"recipe": "full", "learning_rate": 1e-3, "pairs_per_step": 16, "epochs": 6}
 REJECTION: Final = {**PROMPTS, "samples_per_prompt": 8}
 FINETUNE: Final = {"recipe": "full", "examples_per_step": 16, "learning_rate": 1e-3, "epochs": 4}
 PPO: Final = {
